@@ -17,7 +17,11 @@ fn sample() -> Vec<u8> {
             _ => "null".to_owned(),
         };
         inputs.push_str(&format!("{}\"feature_{i:02}\":{value}", if i > 0 { "," } else { "" }));
-        values.push_str(&format!("{}\"feature_{i:02}\":-0.{:016}", if i > 0 { "," } else { "" }, 1234567890123457u64 * (i + 1) % 10u64.pow(16)));
+        values.push_str(&format!(
+            "{}\"feature_{i:02}\":-0.{:016}",
+            if i > 0 { "," } else { "" },
+            1234567890123457u64 * (i + 1) % 10u64.pow(16)
+        ));
     }
     format!(
         "{{\"id\":\"0190a5c2-7b1e-7c3a-9d55-1f0f5a6b7c8d\",\"kind\":\"decision\",\"time\":\"2024-06-01T12:00:00.123456789Z\",\

@@ -62,7 +62,11 @@ impl Builder {
     #[inline]
     fn check_string(&self, len: usize) -> Result<(), Fault> {
         let max = self.limits.string_bytes;
-        if len > max { Err(Fault::Limit { what: "a string's length in bytes", got: len, max }) } else { self.check_size() }
+        if len > max {
+            Err(Fault::Limit { what: "a string's length in bytes", got: len, max })
+        } else {
+            self.check_size()
+        }
     }
 
     #[inline]
@@ -322,9 +326,9 @@ fn salt(canonical: &[u8]) -> Result<Option<Salt>, Box<RecordError>> {
     const EXPECTED: &str = "a salt: 32 hexadecimal digits (16 random bytes)";
     match Reader::new(canonical).next_item() {
         Ok(Item::Null) => Ok(None),
-        Ok(Item::Text(text)) => unhex(text).map(|salt| Some(Salt(salt))).ok_or_else(|| {
-            RecordError::at("salt", Fault::Type { expected: EXPECTED, got: "other text" })
-        }),
+        Ok(Item::Text(text)) => unhex(text)
+            .map(|salt| Some(Salt(salt)))
+            .ok_or_else(|| RecordError::at("salt", Fault::Type { expected: EXPECTED, got: "other text" })),
         Ok(Item::Bytes(bytes)) if bytes.len() == 16 => Ok(bytes.try_into().ok().map(Salt)),
         _ => Err(RecordError::at("salt", Fault::Type { expected: EXPECTED, got: "another type" })),
     }
@@ -337,15 +341,13 @@ fn check_kind(envelope: &Envelope<'_>, parts: &Parts) -> Result<(), Box<RecordEr
     if let Some(part) = Part::SECTIONS.into_iter().find(|part| has(*part) && !kind.may_hold(*part)) {
         return Err(RecordError::at(part.name(), Fault::SectionNotAllowed { kind: kind.name() }));
     }
-    let missing = kind.must_hold().iter().find(|need| {
-        !match need {
-            Need::Model => envelope.model.is_some(),
-            Need::InputsOrWithheld => has(Part::Inputs) || envelope.inputs_withheld.is_some(),
-            Need::OutputOrError => has(Part::Output) || envelope.error.is_some(),
-            Need::About => envelope.about.is_some(),
-            Need::AboutOrModel => envelope.about.is_some() || envelope.model.is_some(),
-            Need::Producer => envelope.producer.is_some(),
-        }
+    let missing = kind.must_hold().iter().find(|need| !match need {
+        Need::Model => envelope.model.is_some(),
+        Need::InputsOrWithheld => has(Part::Inputs) || envelope.inputs_withheld.is_some(),
+        Need::OutputOrError => has(Part::Output) || envelope.error.is_some(),
+        Need::About => envelope.about.is_some(),
+        Need::AboutOrModel => envelope.about.is_some() || envelope.model.is_some(),
+        Need::Producer => envelope.producer.is_some(),
     });
     match missing {
         Some(need) => {
@@ -354,4 +356,3 @@ fn check_kind(envelope: &Envelope<'_>, parts: &Parts) -> Result<(), Box<RecordEr
         None => Ok(()),
     }
 }
-

@@ -105,7 +105,8 @@ fn read_value(reader: &mut Reader<'_>, values: &mut Builder, depth: usize) -> Re
             let mut keys = KeyOrder::default();
             for _ in 0..len {
                 let key = reader.next_key(&mut keys)?;
-                let read = values.begin_entry(key).map_err(Stopped).and_then(|()| read_value(reader, values, depth + 1));
+                let read =
+                    values.begin_entry(key).map_err(Stopped).and_then(|()| read_value(reader, values, depth + 1));
                 if read.is_err() {
                     values.unwind_entry();
                 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, SecondsFormat};
 use uuid::Uuid;
 
 use crate::cbor::{self, Item, KeyOrder, Number, Reader};
-use crate::error::{Fault, Path, RecordError, nearest};
+use crate::error::{Fault, Path, RecordError, Segment, nearest};
 use crate::kind::Kind;
 use crate::limits::{NAME_BYTES_MAX, PROFILES_MAX};
 
@@ -128,6 +128,25 @@ pub struct Envelope<'a> {
     pub inputs_withheld: Option<&'a str>,
 }
 
+/// Where in the envelope something is; becomes a [`Path`] only when there is a fault to report.
+#[derive(Debug, Clone, Copy)]
+struct At<'p> {
+    group: Option<&'p str>,
+    key: Option<&'p str>,
+}
+
+impl<'p> At<'p> {
+    const ROOT: At<'static> = At { group: None, key: None };
+
+    fn child(self, key: &'p str) -> At<'p> {
+        At { group: self.key, key: Some(key) }
+    }
+
+    fn path(self) -> Path {
+        Path(self.group.into_iter().chain(self.key).map(|key| Segment::Key(key.to_owned())).collect())
+    }
+}
+
 /// Whose bytes are read: a sender may write times as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum From {
@@ -159,7 +178,7 @@ impl<'a> Envelope<'a> {
     pub fn read(canonical: &'a [u8]) -> Result<Self> {
         let mut reader = Reader::new(canonical);
         let mut envelope = Envelope::of_kind(Kind::Decision);
-        map(&mut reader, Path::default(), |key, reader, path| {
+        map(&mut reader, At::ROOT, |key, reader, path| {
             let value = reader.skip().map_err(|error| syntax(path, &error))?;
             envelope.set(key, value, From::Canonical)
         })?;
@@ -172,7 +191,7 @@ impl<'a> Envelope<'a> {
             return Ok(());
         }
         let reader = &mut Reader::new(value);
-        let path = Path::key(key);
+        let path = At::ROOT.child(key);
         match key {
             "id" => self.id = Some(id(reader, path)?),
             "kind" => self.kind = kind(reader, path)?,
@@ -229,7 +248,7 @@ impl<'a> Envelope<'a> {
 }
 
 impl<'a> Clock<'a> {
-    fn read(reader: &mut Reader<'a>, path: Path) -> Result<Option<Self>> {
+    fn read(reader: &mut Reader<'a>, path: At<'_>) -> Result<Option<Self>> {
         let mut clock = Clock::default();
         map(reader, path, |key, reader, path| {
             match key {
@@ -253,9 +272,9 @@ impl<'a> Clock<'a> {
 }
 
 impl<'a> Producer<'a> {
-    fn read(reader: &mut Reader<'a>, path: Path) -> Result<Self> {
+    fn read(reader: &mut Reader<'a>, path: At<'_>) -> Result<Self> {
         let (mut producer_name, mut instance, mut seq) = (None, None, None);
-        map(reader, path.clone(), |key, reader, path| {
+        map(reader, path, |key, reader, path| {
             match key {
                 "name" => producer_name = optional(reader, path, name)?,
                 "instance" => instance = optional(reader, path, name)?,
@@ -277,9 +296,9 @@ impl<'a> Producer<'a> {
 }
 
 impl Trace {
-    fn read(reader: &mut Reader<'_>, path: Path) -> Result<Self> {
+    fn read(reader: &mut Reader<'_>, path: At<'_>) -> Result<Self> {
         let (mut trace_id, mut span_id) = (None, None);
-        map(reader, path.clone(), |key, reader, path| {
+        map(reader, path, |key, reader, path| {
             match key {
                 "trace_id" => trace_id = optional(reader, path, hex::<16>)?.map(TraceId),
                 "span_id" => span_id = optional(reader, path, hex::<8>)?.map(SpanId),
@@ -298,9 +317,9 @@ impl Trace {
 }
 
 impl<'a> Model<'a> {
-    fn read(reader: &mut Reader<'a>, path: Path) -> Result<Self> {
+    fn read(reader: &mut Reader<'a>, path: At<'_>) -> Result<Self> {
         let (mut model_name, mut version, mut digest) = (None, None, None);
-        map(reader, path.clone(), |key, reader, path| {
+        map(reader, path, |key, reader, path| {
             match key {
                 "name" => model_name = optional(reader, path, name)?,
                 "version" => version = optional(reader, path, name)?,
@@ -309,7 +328,7 @@ impl<'a> Model<'a> {
             }
             Ok(())
         })?;
-        let name = required(model_name, path.clone(), "name")?;
+        let name = required(model_name, path, "name")?;
         Ok(Model { name, version: required(version, path, "version")?, digest })
     }
 
@@ -322,7 +341,7 @@ impl<'a> Model<'a> {
 }
 
 impl<'a> Outcome<'a> {
-    fn read(reader: &mut Reader<'a>, path: Path) -> Result<Option<Self>> {
+    fn read(reader: &mut Reader<'a>, path: At<'_>) -> Result<Option<Self>> {
         let mut outcome = Outcome::default();
         map(reader, path, |key, reader, path| {
             match key {
@@ -344,9 +363,9 @@ impl<'a> Outcome<'a> {
 }
 
 impl<'a> Sampling<'a> {
-    fn read(reader: &mut Reader<'a>, path: Path) -> Result<Self> {
+    fn read(reader: &mut Reader<'a>, path: At<'_>) -> Result<Self> {
         let (mut kept, mut reason, mut rules) = (None, None, None);
-        map(reader, path.clone(), |key, reader, path| {
+        map(reader, path, |key, reader, path| {
             match key {
                 "probability" => kept = optional(reader, path, probability)?,
                 "reason" => reason = optional(reader, path, name)?,
@@ -395,46 +414,49 @@ fn write_hex(out: &mut Vec<u8>, prefix: &str, bytes: &[u8]) {
 
 fn map<'a>(
     reader: &mut Reader<'a>,
-    path: Path,
-    mut field: impl FnMut(&'a str, &mut Reader<'a>, Path) -> Result<()>,
+    path: At<'_>,
+    mut field: impl FnMut(&'a str, &mut Reader<'a>, At<'_>) -> Result<()>,
 ) -> Result<()> {
-    let Item::Map(len) = item(reader, &path)? else { return Err(wrong_type(path, "an object", reader)) };
+    let len = match item(reader, path)? {
+        Item::Map(len) => len,
+        other => return Err(expected(path, "an object", &other)),
+    };
     let mut keys = KeyOrder::default();
     for _ in 0..len {
-        let key = reader.next_key(&mut keys).map_err(|error| syntax(path.clone(), &error))?;
-        field(key, reader, path.clone().child(key))?;
+        let key = reader.next_key(&mut keys).map_err(|error| syntax(path, &error))?;
+        field(key, reader, path.child(key))?;
     }
     Ok(())
 }
 
 fn optional<'a, T>(
     reader: &mut Reader<'a>,
-    path: Path,
-    read: impl FnOnce(&mut Reader<'a>, Path) -> Result<T>,
+    path: At<'_>,
+    read: impl FnOnce(&mut Reader<'a>, At<'_>) -> Result<T>,
 ) -> Result<Option<T>> {
     let mut peek = reader.clone();
-    if item(&mut peek, &path)? == Item::Null {
+    if item(&mut peek, path)? == Item::Null {
         *reader = peek;
         return Ok(None);
     }
     read(reader, path).map(Some)
 }
 
-fn required<T>(value: Option<T>, path: Path, key: &'static str) -> Result<T> {
+fn required<T>(value: Option<T>, path: At<'_>, key: &'static str) -> Result<T> {
     let expected = "a value: this field must be there";
-    value.ok_or_else(|| RecordError::new(path.child(key), Fault::Type { expected, got: "nothing" }))
+    value.ok_or_else(|| RecordError::new(path.child(key).path(), Fault::Type { expected, got: "nothing" }))
 }
 
-fn item<'a>(reader: &mut Reader<'a>, path: &Path) -> Result<Item<'a>> {
-    reader.next_item().map_err(|error| syntax(path.clone(), &error))
+fn item<'a>(reader: &mut Reader<'a>, path: At<'_>) -> Result<Item<'a>> {
+    reader.next_item().map_err(|error| syntax(path, &error))
 }
 
-fn syntax(path: Path, error: &cbor::CborError) -> Box<RecordError> {
-    RecordError::new(path, Fault::Syntax(error.to_string()))
+fn syntax(path: At<'_>, error: &cbor::CborError) -> Box<RecordError> {
+    RecordError::new(path.path(), Fault::Syntax(error.to_string()))
 }
 
-fn unknown(path: Path, key: &str, known: &'static [&'static str]) -> Box<RecordError> {
-    RecordError::new(path, Fault::UnknownField { nearest: nearest(key, known.iter().copied()) })
+fn unknown(path: At<'_>, key: &str, known: &'static [&'static str]) -> Box<RecordError> {
+    RecordError::new(path.path(), Fault::UnknownField { nearest: nearest(key, known.iter().copied()) })
 }
 
 pub(crate) fn type_name(item: &Item<'_>) -> &'static str {
@@ -451,45 +473,41 @@ pub(crate) fn type_name(item: &Item<'_>) -> &'static str {
     }
 }
 
-fn wrong_type(path: Path, expected: &'static str, _: &Reader<'_>) -> Box<RecordError> {
-    RecordError::new(path, Fault::Type { expected, got: "another type" })
+fn expected(path: At<'_>, expected: &'static str, got: &Item<'_>) -> Box<RecordError> {
+    RecordError::new(path.path(), Fault::Type { expected, got: type_name(got) })
 }
 
-fn expected(path: Path, expected: &'static str, got: &Item<'_>) -> Box<RecordError> {
-    RecordError::new(path, Fault::Type { expected, got: type_name(got) })
-}
-
-fn bad_value(path: Path, expected: &'static str, got: impl Into<String>) -> Box<RecordError> {
+fn bad_value(path: At<'_>, expected: &'static str, got: impl Into<String>) -> Box<RecordError> {
     let mut got = got.into();
     if got.len() > 80 {
         got = got.chars().take(79).chain(['…']).collect();
     }
-    RecordError::new(path, Fault::Value { expected, got })
+    RecordError::new(path.path(), Fault::Value { expected, got })
 }
 
-fn text<'a>(reader: &mut Reader<'a>, path: &Path, what: &'static str) -> Result<&'a str> {
+fn text<'a>(reader: &mut Reader<'a>, path: At<'_>, what: &'static str) -> Result<&'a str> {
     match item(reader, path)? {
         Item::Text(text) => Ok(text),
-        other => Err(expected(path.clone(), what, &other)),
+        other => Err(expected(path, what, &other)),
     }
 }
 
-fn boolean(reader: &mut Reader<'_>, path: Path) -> Result<bool> {
-    match item(reader, &path)? {
+fn boolean(reader: &mut Reader<'_>, path: At<'_>) -> Result<bool> {
+    match item(reader, path)? {
         Item::Bool(value) => Ok(value),
         other => Err(expected(path, "a boolean", &other)),
     }
 }
 
-fn natural(reader: &mut Reader<'_>, path: Path) -> Result<i64> {
-    match item(reader, &path)? {
+fn natural(reader: &mut Reader<'_>, path: At<'_>) -> Result<i64> {
+    match item(reader, path)? {
         Item::Number(Number::Int(value)) if value >= 0 => Ok(value),
         other => Err(expected(path, "an integer from 0 to 9223372036854775807", &other)),
     }
 }
 
-fn probability(reader: &mut Reader<'_>, path: Path) -> Result<f64> {
-    let value = match item(reader, &path)? {
+fn probability(reader: &mut Reader<'_>, path: At<'_>) -> Result<f64> {
+    let value = match item(reader, path)? {
         Item::Number(Number::Float(value)) => value,
         Item::Number(Number::Int(value)) => value as f64,
         other => return Err(expected(path, "a number above 0 and at most 1", &other)),
@@ -502,11 +520,11 @@ fn probability(reader: &mut Reader<'_>, path: Path) -> Result<f64> {
 }
 
 /// A name: one line of text, no control characters.
-fn name<'a>(reader: &mut Reader<'a>, path: Path) -> Result<&'a str> {
-    let text = text(reader, &path, "a name (text)")?;
+fn name<'a>(reader: &mut Reader<'a>, path: At<'_>) -> Result<&'a str> {
+    let text = text(reader, path, "a name (text)")?;
     if text.len() > NAME_BYTES_MAX {
         let limit = Fault::Limit { what: "a name's length in bytes", got: text.len(), max: NAME_BYTES_MAX };
-        return Err(RecordError::new(path, limit));
+        return Err(RecordError::new(path.path(), limit));
     }
     if text.is_empty() || text.chars().any(char::is_control) {
         return Err(bad_value(path, "a name: one line, not empty, no control characters", text));
@@ -514,19 +532,22 @@ fn name<'a>(reader: &mut Reader<'a>, path: Path) -> Result<&'a str> {
     Ok(text)
 }
 
-fn profile<'a>(reader: &mut Reader<'a>, path: Path) -> Result<Vec<&'a str>> {
-    let len = match item(reader, &path)? {
+fn profile<'a>(reader: &mut Reader<'a>, path: At<'_>) -> Result<Vec<&'a str>> {
+    let len = match item(reader, path)? {
         Item::Array(len) => len,
         other => return Err(expected(path, "an array of names", &other)),
     };
     if len > PROFILES_MAX {
-        return Err(RecordError::new(path, Fault::Limit { what: "the number of profiles", got: len, max: PROFILES_MAX }));
+        return Err(RecordError::new(
+            path.path(),
+            Fault::Limit { what: "the number of profiles", got: len, max: PROFILES_MAX },
+        ));
     }
-    (0..len).map(|_| name(reader, path.clone())).collect()
+    (0..len).map(|_| name(reader, path)).collect()
 }
 
-fn kind(reader: &mut Reader<'_>, path: Path) -> Result<Kind> {
-    let text = text(reader, &path, "the name of a kind (text)")?;
+fn kind(reader: &mut Reader<'_>, path: At<'_>) -> Result<Kind> {
+    let text = text(reader, path, "the name of a kind (text)")?;
     Kind::from_name(text).ok_or_else(|| {
         let nearest = nearest(text, Kind::all().map(Kind::name));
         let expected = "a kind of record (decision, explanation, outcome, oversight, model, access, summary, gap, \
@@ -538,9 +559,9 @@ fn kind(reader: &mut Reader<'_>, path: Path) -> Result<Kind> {
     })
 }
 
-fn id(reader: &mut Reader<'_>, path: Path) -> Result<Uuid> {
+fn id(reader: &mut Reader<'_>, path: At<'_>) -> Result<Uuid> {
     const EXPECTED: &str = "a UUIDv7 such as 0190a5c2-7b1e-7c3a-9d55-1f0f5a6b7c8d; ids of other systems go to context";
-    let text = text(reader, &path, EXPECTED)?;
+    let text = text(reader, path, EXPECTED)?;
     match Uuid::try_parse(text) {
         Ok(id) if id.get_version_num() == 7 && id.get_variant() == uuid::Variant::RFC4122 => Ok(id),
         _ => Err(bad_value(path, EXPECTED, text)),
@@ -560,26 +581,26 @@ pub(crate) fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
     Some(out)
 }
 
-fn hex<const N: usize>(reader: &mut Reader<'_>, path: Path) -> Result<[u8; N]> {
+fn hex<const N: usize>(reader: &mut Reader<'_>, path: At<'_>) -> Result<[u8; N]> {
     let expected = if N == 16 {
         "a trace id: 32 hexadecimal digits, not all zero"
     } else {
         "a span id: 16 hexadecimal digits, not all zero"
     };
-    let text = text(reader, &path, expected)?;
+    let text = text(reader, path, expected)?;
     unhex(text).filter(|id| *id != [0; N]).ok_or_else(|| bad_value(path, expected, text))
 }
 
-fn sha256(reader: &mut Reader<'_>, path: Path) -> Result<[u8; 32]> {
+fn sha256(reader: &mut Reader<'_>, path: At<'_>) -> Result<[u8; 32]> {
     const EXPECTED: &str = "a digest: sha256: and 64 hexadecimal digits";
-    let text = text(reader, &path, EXPECTED)?;
+    let text = text(reader, path, EXPECTED)?;
     text.strip_prefix("sha256:").and_then(unhex).ok_or_else(|| bad_value(path, EXPECTED, text))
 }
 
 /// RFC 3339 with up to nine decimals, or integer nanoseconds since the Unix epoch.
-fn time(reader: &mut Reader<'_>, path: Path, from: From) -> Result<i64> {
+fn time(reader: &mut Reader<'_>, path: At<'_>, from: From) -> Result<i64> {
     const EXPECTED: &str = "a time: RFC 3339 such as 2024-06-01T12:00:00.123456789Z, or nanoseconds since 1970";
-    match item(reader, &path)? {
+    match item(reader, path)? {
         Item::Number(Number::Int(ns)) if from == From::Canonical => Ok(ns),
         // Seconds, milliseconds and microseconds of our days all fall below 1973 when read as nanoseconds.
         Item::Number(Number::Int(ns)) if (1..100_000_000_000_000_000).contains(&ns) => Err(bad_value(
@@ -588,9 +609,7 @@ fn time(reader: &mut Reader<'_>, path: Path, from: From) -> Result<i64> {
             ns.to_string(),
         )),
         Item::Number(Number::Int(ns)) => Ok(ns),
-        Item::Text(text) if from == From::Sender => {
-            parse_rfc3339(text).ok_or_else(|| bad_value(path, EXPECTED, text))
-        }
+        Item::Text(text) if from == From::Sender => parse_rfc3339(text).ok_or_else(|| bad_value(path, EXPECTED, text)),
         other => Err(expected(path, EXPECTED, &other)),
     }
 }

@@ -164,7 +164,10 @@ mod tests {
     fn what_is_no_path_says_why() {
         for (text, message) in [
             ("", "\"\" is not a field: at byte 0, a key of letters, digits, _ or - belongs (others in [\"…\"])"),
-            ("inputs.", "\"inputs.\" is not a field: at byte 7, a key of letters, digits, _ or - belongs (others in [\"…\"])"),
+            (
+                "inputs.",
+                "\"inputs.\" is not a field: at byte 7, a key of letters, digits, _ or - belongs (others in [\"…\"])",
+            ),
             ("inputs[\"x\"", "\"inputs[\\\"x\\\"\" is not a field: at byte 10, a closing bracket belongs"),
             ("inputs.[\"x\"]", "\"inputs.[\\\"x\\\"]\" is not a field: at byte 7, a key belongs after a dot"),
             ("input.age", "no record has a field \"input\"; did you mean \"inputs\"?"),

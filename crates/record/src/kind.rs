@@ -74,7 +74,12 @@ use Part::{Context, Explanation, Output, Parameters, Subject};
 
 /// The table of kinds: which sections each may hold, and what it must hold.
 const TABLE: [Row; 12] = [
-    Row { kind: Kind::Decision, name: "decision", may: &Part::SECTIONS, must: &[Need::Model, Need::InputsOrWithheld, Need::OutputOrError] },
+    Row {
+        kind: Kind::Decision,
+        name: "decision",
+        may: &Part::SECTIONS,
+        must: &[Need::Model, Need::InputsOrWithheld, Need::OutputOrError],
+    },
     Row { kind: Kind::Explanation, name: "explanation", may: &[Explanation, Context], must: &[Need::About] },
     Row { kind: Kind::Outcome, name: "outcome", may: &[Output, Context], must: &[Need::About] },
     Row { kind: Kind::Oversight, name: "oversight", may: &[Output, Context, Subject], must: &[Need::AboutOrModel] },

@@ -38,7 +38,9 @@ mod value;
 
 pub use cbor_face::{CborParser, to_cbor};
 pub use commitment::{Content, Digest, Salt, commit, content, record_digest};
-pub use envelope::{Clock, Envelope, FIELDS as ENVELOPE_FIELDS, Model, Outcome, Producer, Sampling, SpanId, Trace, TraceId};
+pub use envelope::{
+    Clock, Envelope, FIELDS as ENVELOPE_FIELDS, Model, Outcome, Producer, Sampling, SpanId, Trace, TraceId,
+};
 pub use error::{Fault, Path, RecordError, Segment};
 pub use field_ref::{FieldRef, FieldRefError};
 pub use json::{JsonParser, part_to_json, to_json, write_json_value};

@@ -21,7 +21,8 @@ impl Limits {
         Limits { record_bytes: 1 << 20, depth: 16, fields: 4096, key_bytes: 256, string_bytes: 256 << 10 };
 
     /// What no setting can exceed.
-    pub const CAP: Limits = Limits { record_bytes: 16 << 20, depth: 64, fields: 65_536, key_bytes: 256, string_bytes: 4 << 20 };
+    pub const CAP: Limits =
+        Limits { record_bytes: 16 << 20, depth: 64, fields: 65_536, key_bytes: 256, string_bytes: 4 << 20 };
 
     /// Bytes of the longest text form (a line of JSON) that is read at all: escapes can make JSON up to six times
     /// as long as what it says.

@@ -30,15 +30,8 @@ impl Part {
     pub const COUNT: usize = 7;
 
     /// All parts, in the order in which they are committed to.
-    pub const ALL: [Part; Part::COUNT] = [
-        Part::Envelope,
-        Part::Subject,
-        Part::Inputs,
-        Part::Parameters,
-        Part::Output,
-        Part::Explanation,
-        Part::Context,
-    ];
+    pub const ALL: [Part; Part::COUNT] =
+        [Part::Envelope, Part::Subject, Part::Inputs, Part::Parameters, Part::Output, Part::Explanation, Part::Context];
 
     /// The six sections.
     pub const SECTIONS: [Part; 6] =

@@ -223,7 +223,9 @@ fn fixed<const N: usize>(bytes: &[u8], otherwise: &'static str) -> Result<[u8; N
 impl Erased {
     /// What replaces the salt of a whole record: nothing erased yet.
     fn whole(salt: &Salt, parts: &Parts) -> Erased {
-        let each = |part| if parts.get(part).is_some() { ErasedPart::Survives(salt.for_part(part)) } else { ErasedPart::Absent };
+        let each = |part| {
+            if parts.get(part).is_some() { ErasedPart::Survives(salt.for_part(part)) } else { ErasedPart::Absent }
+        };
         Erased { parts: Part::ALL.map(each) }
     }
 
@@ -249,7 +251,8 @@ impl Erased {
 
     /// Whether exactly the parts that are said to survive are there.
     pub fn check(&self, parts: &Parts) -> Result<(), StoredError> {
-        let agrees = |part: Part| matches!(self.parts[part as usize], ErasedPart::Survives(_)) == parts.get(part).is_some();
+        let agrees =
+            |part: Part| matches!(self.parts[part as usize], ErasedPart::Survives(_)) == parts.get(part).is_some();
         if Part::ALL.into_iter().all(agrees) {
             Ok(())
         } else {
