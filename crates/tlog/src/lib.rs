@@ -1,1 +1,50 @@
-//! Placeholder.
+//! Transparency log formats: the RFC 6962 Merkle tree, C2SP tiles, checkpoints, signed notes, proofs and
+//! cosignatures.
+//!
+//! This crate is what a log and its verifiers must agree on to the byte. It does no I/O, reads no clock and draws
+//! no randomness: tiles come through [`TileReader`], times and seeds are arguments. It knows nothing of what the
+//! entries mean; an entry is bytes, and the tree holds SHA-256 over them.
+//!
+//! # From an entry to a verdict
+//!
+//! 1. [`leaf_hash`] of each entry is pushed on a [`Frontier`] (a root, nothing else) or a [`TileEdge`] (a root and
+//!    the tiles to write).
+//! 2. The root stands in a [`Checkpoint`], which the log signs as a [`Note`] and witnesses cosign
+//!    ([`cosignature`]).
+//! 3. A [`Prover`] makes inclusion and consistency proofs from tiles; [`verify_inclusion`] and
+//!    [`verify_consistency`] check them.
+//! 4. A [`TlogProof`] carries index, path and checkpoint together; a [`WitnessPolicy`], which the *verifier* owns,
+//!    decides whether to believe it.
+//!
+//! # What holds here
+//!
+//! - Nothing from outside is trusted before it was verified: [`SignedCheckpoint`] can only be had by verifying
+//!   (T15, T16), and a proof is checked for its exact length, not only its root (T13).
+//! - Leaves and nodes are hashed under different prefixes (T14); weak Ed25519 keys and malleable signatures are
+//!   refused (T17).
+//! - Every parser accepts one spelling of a value, so that `print(parse(x)) == x`, and has a size limit.
+//!
+//! # Sources
+//!
+//! RFC 6962 section 2.1 for hashing; C2SP at commit `5ba5ee8` for `tlog-tiles`, `tlog-checkpoint`, `signed-note`,
+//! `tlog-cosignature`, `tlog-proof` and `tlog-policy`.
+
+mod base64;
+mod bundle;
+mod decimal;
+mod edge;
+mod frontier;
+mod hash;
+mod memory;
+mod proof;
+mod prover;
+mod tile;
+
+pub use bundle::{Bundle, BundleError, decode_entries, encode_entries};
+pub use edge::{OpenEdgeError, TileEdge};
+pub use frontier::{Frontier, FrontierError, Subtree};
+pub use hash::{Hash, HashError, empty_root, leaf_hash, node_hash};
+pub use memory::{MemoryTree, NoSuchTile};
+pub use proof::{ConsistencyError, InclusionError, verify_consistency, verify_inclusion};
+pub use prover::{ProveError, Prover, TileReader};
+pub use tile::{Tile, TileError, TilePath, TilePathError, tiles_changed, tiles_of};
