@@ -1,0 +1,209 @@
+//! Faults: every system call of the journal fails, fails but persists, writes short, or is the last one (T25). After
+//! each, every acknowledged record is there, once, at its index (I1).
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use host::{Fault, FaultLog, FaultTable, Faults, Host};
+
+use crate::trail::*;
+
+/// What the world was told.
+#[derive(Debug, Default)]
+struct Told {
+    /// Records below this were acknowledged.
+    acknowledged: u64,
+    /// Records below this were settled elsewhere, so the journal was asked to drop them.
+    settled: u64,
+}
+
+/// A life: two openings, groups of many sizes, rotations of both kinds, a release. Ends at the first error.
+fn live(host: &Host, folder: &Path, mut tell: impl FnMut(&Told)) -> Result<(), String> {
+    let mut told = Told::default();
+    let opened = open_with(host, folder, small(), 0, 0).map_err(|error| error.to_string())?;
+    let result = (|| {
+        for count in [1, 3, 20, 10, 60] {
+            told.acknowledged = append(&opened.journal, count)?.end;
+            tell(&told);
+        }
+        told.settled = 50;
+        tell(&told);
+        opened.journal.rotate().map_err(|error| error.to_string())?;
+        opened.journal.release(told.settled).map_err(|error| error.to_string())?;
+        told.acknowledged = append(&opened.journal, 2)?.end;
+        tell(&told);
+        Ok::<_, String>(())
+    })();
+    if result.is_err() {
+        let after = append(&opened.journal, 1).expect_err("a journal that has failed acknowledges nothing more");
+        assert!(after.contains("has stopped"), "{after}");
+        opened.journal.close().expect_err("and stays stopped");
+        return result;
+    }
+    opened.journal.close().map_err(|error| error.to_string())?;
+
+    let again = open_with(host, folder, small(), told.settled, told.acknowledged).map_err(|error| error.to_string())?;
+    told.acknowledged = append(&again.journal, 25)?.end;
+    tell(&told);
+    again.journal.close().map_err(|error| error.to_string())
+}
+
+/// Every acknowledged record is there, the journal goes on, and what it then acknowledges is there too.
+fn holds_what_it_told(folder: &Path, told: &Told, after: &str) {
+    let floor = told.settled;
+    let opened = open_with(&Host::system(), folder, small(), floor, told.acknowledged)
+        .unwrap_or_else(|error| panic!("after {after}: {told:?}: {error}"));
+    let next = opened.recovery.next_index;
+    assert_records(&opened.records, floor..next);
+    assert_eq!(append(&opened.journal, 5).unwrap(), next..next + 5, "after {after}");
+    opened.journal.close().unwrap();
+    let again = open_with(&Host::system(), folder, small(), floor, next + 5).unwrap();
+    assert_records(&again.records, floor..next + 5);
+}
+
+/// Every point that a life passes, and how often.
+fn points() -> BTreeMap<String, u64> {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Arc::new(FaultLog::new());
+    live(&Host::builder().faults(Arc::clone(&log)).build(), &folder.path().join("journal"), |_| ()).unwrap();
+    let points = log.points();
+    for point in
+        ["mkdir", "list", "create", "open", "read", "length", "write", "allocate", "fdatasync", "fsync", "remove"]
+    {
+        assert!(points.contains_key(&format!("journal.{point}")), "{point} is not passed: {points:?}");
+    }
+    points
+}
+
+/// Follows the system calls of a life, and knows what the power could still take.
+#[derive(Default)]
+struct PowerWatch {
+    bytes_unsynced: AtomicBool,
+    entry_unsynced: AtomicBool,
+}
+
+impl Faults for PowerWatch {
+    fn at(&self, point: &str) -> Option<Fault> {
+        match point {
+            "journal.write" | "journal.set-length" => self.bytes_unsynced.store(true, Ordering::SeqCst),
+            "journal.fdatasync" | "journal.fsync" => self.bytes_unsynced.store(false, Ordering::SeqCst),
+            "journal.create" => self.entry_unsynced.store(true, Ordering::SeqCst),
+            "journal.fsync-folder" => self.entry_unsynced.store(false, Ordering::SeqCst),
+            _ => {}
+        }
+        None
+    }
+}
+
+#[test]
+fn nothing_is_told_while_the_power_could_still_take_it() {
+    let watch = Arc::new(PowerWatch::default());
+    let folder = tempfile::tempdir().unwrap();
+    let mut told_times = 0;
+    live(&Host::builder().faults(Arc::clone(&watch)).build(), folder.path(), |_| {
+        told_times += 1;
+        assert!(!watch.bytes_unsynced.load(Ordering::SeqCst), "bytes not yet fsynced");
+        assert!(!watch.entry_unsynced.load(Ordering::SeqCst), "folder entry not yet fsynced");
+    })
+    .unwrap();
+    assert_eq!(told_times, 8);
+}
+
+fn strike(point: &str, nth: u64, fault: Fault) {
+    let after = format!("{point}@{nth} {fault:?}");
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("journal");
+    let host = Host::builder().faults(FaultTable::one(point, nth, fault)).build();
+    let mut told = Told::default();
+    let result = live(&host, &journal, |now| told = Told { ..*now });
+    assert!(result.is_err(), "{after} went unnoticed");
+    holds_what_it_told(&journal, &told, &after);
+}
+
+#[test]
+fn a_fault_at_any_step_loses_nothing_acknowledged() {
+    for (point, visits) in points() {
+        for nth in 1..=visits {
+            for fault in [Fault::FailBefore(28), Fault::FailAfter(5), Fault::ShortWrite(28)] {
+                strike(&point, nth, fault);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_fault_at_any_step_of_a_recovery_with_a_torn_tail_loses_nothing() {
+    let torn = |folder: &Path| {
+        let Opened { journal, .. } = open(folder).unwrap();
+        append(&journal, 4).unwrap();
+        append(&journal, 4).unwrap();
+        journal.close().unwrap();
+        let path = &segments(folder)[0];
+        let mut bytes = std::fs::read(path).unwrap();
+        let (place, _) = frames(&bytes)[6].clone();
+        bytes[place.start + 34] ^= 1;
+        put(path, &bytes);
+    };
+    let log = Arc::new(FaultLog::new());
+    let folder = tempfile::tempdir().unwrap();
+    torn(folder.path());
+    open_with(&Host::builder().faults(Arc::clone(&log)).build(), folder.path(), small(), 0, 4).unwrap();
+    assert!(log.visits("journal.set-length") > 0);
+    for (point, visits) in log.points() {
+        for nth in 1..=visits {
+            for fault in [Fault::FailBefore(5), Fault::FailAfter(5), Fault::ShortWrite(28)] {
+                let folder = tempfile::tempdir().unwrap();
+                torn(folder.path());
+                let host = Host::builder().faults(FaultTable::one(&point, nth, fault)).build();
+                open_with(&host, folder.path(), small(), 0, 4).err().unwrap();
+                let told = Told { acknowledged: 6, settled: 0 };
+                holds_what_it_told(folder.path(), &told, &format!("{point}@{nth} {fault:?}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_kill_at_any_step_loses_nothing_acknowledged() {
+    if let (Ok(folder), Ok(faults)) = (std::env::var("JOURNAL_TEST_FOLDER"), std::env::var("JOURNAL_TEST_FAULTS")) {
+        let host = Host::builder().faults(faults.parse::<FaultTable>().unwrap()).build();
+        let mut out = std::io::stdout();
+        live(&host, Path::new(&folder), |told| {
+            writeln!(out, "\ntold {} {}", told.acknowledged, told.settled).unwrap();
+            out.flush().unwrap();
+        })
+        .unwrap();
+        return;
+    }
+    for (point, visits) in points() {
+        for nth in 1..=visits {
+            for fault in ["kill-before", "kill-after"] {
+                let row = format!("{point}={fault}@{nth}");
+                let folder = tempfile::tempdir().unwrap();
+                let journal = folder.path().join("journal");
+                let child = Command::new(std::env::current_exe().unwrap())
+                    .args(["--exact", "faults::a_kill_at_any_step_loses_nothing_acknowledged"])
+                    .env("JOURNAL_TEST_FOLDER", &journal)
+                    .env("JOURNAL_TEST_FAULTS", &row)
+                    .output()
+                    .unwrap();
+                let signal = std::os::unix::process::ExitStatusExt::signal(&child.status);
+                assert_eq!(signal, Some(9), "{row}: {child:?}");
+                holds_what_it_told(&journal, &last_told(&child.stdout), &row);
+            }
+        }
+    }
+}
+
+fn last_told(stdout: &[u8]) -> Told {
+    let text = String::from_utf8_lossy(stdout);
+    let last = text.lines().filter_map(|line| line.strip_prefix("told ")?.split_once(' ')).next_back();
+    last.map_or_else(Told::default, |(acknowledged, settled)| Told {
+        acknowledged: acknowledged.parse().unwrap(),
+        settled: settled.parse().unwrap(),
+    })
+}
