@@ -31,20 +31,32 @@
 
 mod base64;
 mod bundle;
+pub mod checkpoint;
+pub mod cosignature;
 mod decimal;
 mod edge;
 mod frontier;
 mod hash;
+mod key;
 mod memory;
+mod note;
 mod proof;
 mod prover;
 mod tile;
+pub mod tlog_proof;
+pub mod witness_policy;
 
 pub use bundle::{Bundle, BundleError, decode_entries, encode_entries};
+pub use checkpoint::{Checkpoint, SignedCheckpoint};
+pub use cosignature::{WitnessKey, WitnessSigner};
 pub use edge::{OpenEdgeError, TileEdge};
 pub use frontier::{Frontier, FrontierError, Subtree};
 pub use hash::{Hash, HashError, empty_root, leaf_hash, node_hash};
+pub use key::{KeyError, KeyId, KeyName, SigningKey, VerifierKey};
 pub use memory::{MemoryTree, NoSuchTile};
+pub use note::{MAX_NOTE_BYTES, MAX_SIGNATURES, Note, NoteError, NoteSignature, SignatureError, Verifier, VerifyError};
 pub use proof::{ConsistencyError, InclusionError, verify_consistency, verify_inclusion};
 pub use prover::{ProveError, Prover, TileReader};
 pub use tile::{Tile, TileError, TilePath, TilePathError, tiles_changed, tiles_of};
+pub use tlog_proof::TlogProof;
+pub use witness_policy::WitnessPolicy;

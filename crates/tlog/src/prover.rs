@@ -3,6 +3,7 @@
 use crate::hash::{Hash, empty_root, node_hash};
 use crate::tile::{Tile, TileError};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 /// Where the tiles of a tree are read from: memory, a folder, a server.
 pub trait TileReader {
@@ -70,8 +71,14 @@ pub enum ProveError<E> {
     },
 }
 
-/// Decoded tiles kept by one prover, 512 KiB when full: a proof in the largest tree touches 16.
+/// Tiles kept by one prover, 1 MiB when full: a proof in the largest tree touches 16.
 const CACHED_TILES_MAX: usize = 64;
+
+/// The complete subtrees that a tile spans: its hashes, then pairs of them, up to the root of a full tile.
+///
+/// A proof through a tile needs nearly all of these hashes, so they cost the first proof nothing and make the next
+/// ones look-ups.
+type TileNodes = Vec<Vec<Hash>>;
 
 /// Makes proofs in the tree of one size, keeping the tiles it read for the next proof.
 ///
@@ -80,7 +87,7 @@ const CACHED_TILES_MAX: usize = 64;
 pub struct Prover<R> {
     reader: R,
     size: u64,
-    cache: HashMap<(u8, u64), Vec<Hash>>,
+    cache: HashMap<(u8, u64), TileNodes>,
 }
 
 impl<R: TileReader> Prover<R> {
@@ -167,45 +174,45 @@ impl<R: TileReader> Prover<R> {
         }
     }
 
-    /// The hash of complete subtree `index` of tree level `level`, folded from the tile that spans it.
+    /// The hash of complete subtree `index` of tree level `level`, from the tile that spans it.
     fn subtree(&mut self, level: u32, index: u64) -> Result<Hash, ProveError<R::Error>> {
         let height = u32::from(Tile::HEIGHT);
         let (tile_level, within) = ((level / height) as u8, level % height);
-        let first = index << within;
-        let start = (first % u64::from(Tile::FULL_WIDTH)) as usize;
-        let hashes = self.tile(tile_level, first >> height)?;
-        Ok(fold(&hashes[start..start + (1 << within)]))
+        let tile_index = index >> (height - within);
+        let position = index - (tile_index << (height - within));
+        let outside = ProveError::OutsideTree { level: tile_level, index: tile_index, size: self.size };
+        let nodes = self.tile(tile_level, tile_index)?;
+        nodes.get(within as usize).and_then(|row| row.get(position as usize)).copied().ok_or(outside)
     }
 
-    fn tile(&mut self, level: u8, index: u64) -> Result<&[Hash], ProveError<R::Error>> {
-        if !self.cache.contains_key(&(level, index)) {
-            let size = self.size;
-            let tile = Tile::in_tree(level, index, size).ok_or(ProveError::OutsideTree { level, index, size })?;
-            let bytes = self.reader.tile(tile).map_err(|source| ProveError::Read { tile, source })?;
-            let hashes = tile.decode(&bytes)?;
-            if self.cache.len() >= CACHED_TILES_MAX {
-                self.cache.clear();
-            }
-            self.cache.insert((level, index), hashes);
+    fn tile(&mut self, level: u8, index: u64) -> Result<&TileNodes, ProveError<R::Error>> {
+        if self.cache.len() >= CACHED_TILES_MAX && !self.cache.contains_key(&(level, index)) {
+            self.cache.clear();
         }
-        Ok(self.cache.get(&(level, index)).map_or(&[], Vec::as_slice))
+        match self.cache.entry((level, index)) {
+            Entry::Occupied(kept) => Ok(kept.into_mut()),
+            Entry::Vacant(place) => Ok(place.insert(read_nodes(&self.reader, level, index, self.size)?)),
+        }
     }
+}
+
+fn read_nodes<R: TileReader>(reader: &R, level: u8, index: u64, size: u64) -> Result<TileNodes, ProveError<R::Error>> {
+    let tile = Tile::in_tree(level, index, size).ok_or(ProveError::OutsideTree { level, index, size })?;
+    let bytes = reader.tile(tile).map_err(|source| ProveError::Read { tile, source })?;
+    let mut row = tile.decode(&bytes)?;
+    let mut nodes = Vec::with_capacity(usize::from(Tile::HEIGHT) + 1);
+    while row.len() > 1 {
+        let (pairs, _) = row.as_chunks::<2>();
+        let above = pairs.iter().map(|[left, right]| node_hash(left, right)).collect();
+        nodes.push(std::mem::replace(&mut row, above));
+    }
+    nodes.push(row);
+    Ok(nodes)
 }
 
 /// The largest power of two below `n`, for `n` of 2 and more: where RFC 6962 splits a tree.
 fn split(n: u64) -> u64 {
     1 << (63 - (n - 1).leading_zeros())
-}
-
-/// The root over a power of two of hashes.
-fn fold(hashes: &[Hash]) -> Hash {
-    match hashes {
-        [one] => *one,
-        _ => {
-            let (left, right) = hashes.split_at(hashes.len() / 2);
-            node_hash(&fold(left), &fold(right))
-        }
-    }
 }
 
 #[cfg(test)]

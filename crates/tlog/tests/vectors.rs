@@ -1,4 +1,5 @@
 //! The proof vectors of transparency-dev/merkle (T13): the verifier agrees with each of them.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
