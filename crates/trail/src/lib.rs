@@ -1,1 +1,47 @@
-//! Placeholder.
+//! One trail: journal, transparency log and lake under one writer.
+//!
+//! ```text
+//! append   content outside the lock ─► sequencer: duplicate? index, received, digest ─► journal (one fsync a group)
+//!            └─► hot segment, readable at once; receipt
+//! seal     new durable records ─► entries, full tiles ─► sign ─► compare-and-swap the checkpoint
+//! settle   sealed records ─► Parquet ─► read back, digests recomputed ─► one Delta commit ─► journal released
+//! recover  the same code: the journal is visited as if its records were appended, then sealed as always (I8)
+//! ```
+//!
+//! [`Writer`] is the one process that may change a trail (I6); [`Reader`] takes a [`Snapshot`] of any trail's folder,
+//! a read-only copy too; [`verify()`] is the full check and trusts nothing but bytes it has hashed itself.
+//!
+//! What is absent on purpose: HTTP, users, SQL.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod append;
+mod coverage;
+mod entries;
+mod folder;
+mod hot;
+mod lock;
+mod reader;
+mod seal;
+mod settings;
+mod settle;
+mod signing_key;
+mod snapshot;
+mod socket;
+mod verify;
+mod writer;
+
+pub use append::{AppendError, Intake, Outcome, Receipt, Refusal};
+pub use entries::EntriesError;
+pub use folder::Folder;
+pub use hot::HotRecord;
+pub use lock::LockError;
+pub use reader::{ReadError, Reader};
+pub use seal::SealError;
+pub use settings::{InitError, Settings, SettingsError, init};
+pub use settle::SettleError;
+pub use signing_key::{KeyFolder, SigningKeyError};
+pub use snapshot::{Found, Proof, ProofError, Snapshot, SnapshotError};
+pub use socket::{RemoteOutcome, RemoteWriter, SocketError, WriterSocket, receipt_json};
+pub use verify::{Against, Finding, Progress, Report, Verdict, VerifyError, verify};
+pub use writer::{CloseError, OpenError, Options, Recovered, Status, Stopped, Writer};

@@ -1,0 +1,236 @@
+//! The digests of all records at rest, and the tree's tiles.
+//!
+//! `entries/<first index, 20 digits>.digests` holds up to 65,536 digests of 32 bytes and nothing else: digest `i` of
+//! the trail stands at byte `32 × (i mod 65536)` of its file. Only the last file is shorter. Level-0 tiles are derived
+//! from them; full tiles above level 0 stand in `tile/<L>/<N>`, as C2SP tlog-tiles names them, and never change.
+
+use std::path::PathBuf;
+
+use host::{DurableFile, FileError, Host};
+use record::Digest;
+use tlog::{Hash, Tile, TileReader, leaf_hash};
+
+use crate::folder::Folder;
+
+/// Digests in a full file.
+pub(crate) const FILE_ENTRIES: u64 = 65_536;
+/// Bytes of a digest.
+const ENTRY_BYTES: u64 = 32;
+
+/// Why entries or tiles could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum EntriesError {
+    /// The disk refused.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A file is shorter than the log says.
+    #[error("{} ends before entry {index}: entries were cut off", path.display())]
+    Short {
+        /// The file.
+        path: PathBuf,
+        /// The first entry that is missing.
+        index: u64,
+    },
+    /// A full tile is not the one that the entries make.
+    #[error("{} is not the tile that the entries make: it was changed", path.display())]
+    Tile {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// Reads the entries and tiles of a trail.
+#[derive(Debug, Clone)]
+pub struct Entries {
+    host: Host,
+    entries: PathBuf,
+    tiles: PathBuf,
+}
+
+/// The path of the file that holds entry `index`.
+pub(crate) fn file_name(index: u64) -> String {
+    format!("{:020}.digests", index - index % FILE_ENTRIES)
+}
+
+impl Entries {
+    pub(crate) fn new(host: &Host, folder: &Folder) -> Self {
+        Entries { host: host.clone(), entries: folder.entries(), tiles: folder.root().to_owned() }
+    }
+
+    /// How many whole entries there are on disk. More than the checkpoint's size where a seal was interrupted.
+    pub fn len(&self) -> Result<u64, EntriesError> {
+        let mut len = 0;
+        for path in self.host.list(&self.entries, "entries")? {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let Some(first) = name.strip_suffix(".digests").and_then(|first| first.parse::<u64>().ok()) else { continue };
+            let bytes = self.host.open_read(&path, "entries")?.len()?;
+            len = len.max(first + bytes / ENTRY_BYTES);
+        }
+        Ok(len)
+    }
+
+    /// The file that holds entry `index`.
+    pub fn path(&self, index: u64) -> PathBuf {
+        self.entries.join(file_name(index))
+    }
+
+    /// The digests `first..end`.
+    pub fn read(&self, first: u64, end: u64) -> Result<Vec<Digest>, EntriesError> {
+        let mut digests = Vec::with_capacity(end.saturating_sub(first) as usize);
+        let mut index = first;
+        while index < end {
+            let until = end.min(index - index % FILE_ENTRIES + FILE_ENTRIES);
+            let path = self.path(index);
+            let mut bytes = vec![0; ((until - index) * ENTRY_BYTES) as usize];
+            let read = match self.host.open_read(&path, "entries") {
+                Ok(file) => file.read_at(index % FILE_ENTRIES * ENTRY_BYTES, &mut bytes)?,
+                Err(error) if error.is_not_found() => 0,
+                Err(error) => return Err(error.into()),
+            };
+            if read < bytes.len() {
+                return Err(EntriesError::Short { path, index: index + read as u64 / ENTRY_BYTES });
+            }
+            digests.extend(bytes.as_chunks::<32>().0.iter().map(|digest| Digest(*digest)));
+            index = until;
+        }
+        Ok(digests)
+    }
+
+    /// The bytes of a full tile above level 0, if it stands on disk.
+    pub(crate) fn full_tile(&self, tile: Tile) -> Result<Option<Vec<u8>>, EntriesError> {
+        Ok(self.host.read_if_there(self.tile_path(tile), "tile")?)
+    }
+
+    pub(crate) fn tile_path(&self, tile: Tile) -> PathBuf {
+        self.tiles.join(tile.to_string())
+    }
+
+    fn hashes(&self, tile: Tile) -> Result<Vec<Hash>, EntriesError> {
+        let first = tile.index() * u64::from(Tile::FULL_WIDTH);
+        let end = first + u64::from(tile.width());
+        if tile.level() == 0 {
+            return Ok(self.read(first, end)?.iter().map(|digest| leaf_hash(&digest.0)).collect());
+        }
+        if tile.is_full()
+            && let Some(bytes) = self.full_tile(tile)?
+        {
+            let path = self.tile_path(tile);
+            return tile.decode(&bytes).map_err(|_| EntriesError::Tile { path });
+        }
+        (first..end).map(|below| self.subtree(tile.level() - 1, below)).collect()
+    }
+
+    /// The root of the full tile `index` of a level.
+    fn subtree(&self, level: u8, index: u64) -> Result<Hash, EntriesError> {
+        let path = self.path(index);
+        let tile = Tile::new(level, index, Tile::FULL_WIDTH).map_err(|_| EntriesError::Tile { path })?;
+        let mut frontier = tlog::Frontier::new();
+        self.hashes(tile)?.into_iter().for_each(|hash| frontier.push(hash));
+        Ok(frontier.root())
+    }
+}
+
+impl TileReader for Entries {
+    type Error = EntriesError;
+
+    fn tile(&self, tile: Tile) -> Result<Vec<u8>, EntriesError> {
+        Ok(Tile::encode(&self.hashes(tile)?))
+    }
+}
+
+/// Writes entries. Nothing is durable before [`EntriesWriter::sync`]; until then the journal can make them again.
+#[derive(Debug)]
+pub(crate) struct EntriesWriter {
+    host: Host,
+    entries: Entries,
+    /// Files written to since the last sync, by the index they begin with.
+    unsynced: Vec<(u64, DurableFile)>,
+    folder_unsynced: bool,
+}
+
+impl EntriesWriter {
+    pub(crate) fn new(host: &Host, folder: &Folder) -> Self {
+        let entries = Entries::new(host, folder);
+        EntriesWriter { host: host.clone(), entries, unsynced: Vec::new(), folder_unsynced: false }
+    }
+
+    /// Writes the digests of records `first..`, over whatever an interrupted seal left there.
+    pub(crate) fn write(&mut self, first: u64, digests: &[Digest]) -> Result<(), EntriesError> {
+        let mut index = first;
+        let mut rest = digests;
+        while !rest.is_empty() {
+            let room = (FILE_ENTRIES - index % FILE_ENTRIES) as usize;
+            let (now, later) = rest.split_at(room.min(rest.len()));
+            let bytes: Vec<u8> = now.iter().flat_map(|digest| digest.0).collect();
+            self.file(index)?.write_at(index % FILE_ENTRIES * ENTRY_BYTES, &bytes)?;
+            index += now.len() as u64;
+            rest = later;
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, index: u64) -> Result<&DurableFile, EntriesError> {
+        let begins = index - index % FILE_ENTRIES;
+        let position = match self.unsynced.iter().position(|(first, _)| *first == begins) {
+            Some(position) => position,
+            None => {
+                let path = self.entries.path(index);
+                let file = match self.host.open_rw(&path, "entries") {
+                    Err(error) if error.is_not_found() => {
+                        self.folder_unsynced = true;
+                        self.host.create_new(&path, "entries")?
+                    }
+                    opened => opened?,
+                };
+                self.unsynced.push((begins, file));
+                self.unsynced.len() - 1
+            }
+        };
+        Ok(&self.unsynced[position].1)
+    }
+
+    /// Cuts off whatever stands behind entry `end`: the trace of records that were never durable.
+    pub(crate) fn cut(&mut self, end: u64) -> Result<(), EntriesError> {
+        let len = self.entries.len()?;
+        if len <= end {
+            return Ok(());
+        }
+        for path in self.host.list(&self.entries.entries, "entries")? {
+            if path.file_name() > Some(file_name(end).as_ref()) {
+                self.host.remove(&path, "entries")?;
+                self.folder_unsynced = true;
+            }
+        }
+        self.file(end)?.set_len(end % FILE_ENTRIES * ENTRY_BYTES)?;
+        Ok(())
+    }
+
+    /// Makes everything written so far durable. A failure is final: the kernel may have dropped what it could not
+    /// write, so only the journal still knows these entries.
+    pub(crate) fn sync(&mut self) -> Result<(), EntriesError> {
+        for (_, file) in &self.unsynced {
+            file.sync_all()?;
+        }
+        self.unsynced.clear();
+        if self.folder_unsynced {
+            self.host.sync_dir(&self.entries.entries, "entries")?;
+            self.folder_unsynced = false;
+        }
+        Ok(())
+    }
+
+    /// Puts a full tile above level 0 in place; one that is there must be the same.
+    pub(crate) fn put_tile(&self, tile: Tile, bytes: &[u8]) -> Result<(), EntriesError> {
+        let path = self.entries.tile_path(tile);
+        if let Some(parent) = path.parent() {
+            self.host.create_dir_all(parent, "tile")?;
+        }
+        match self.host.put_new(&path, bytes, "tile") {
+            Err(FileError::AlreadyExists { .. }) => {
+                let there = self.host.read_if_there(&path, "tile")?;
+                if there.as_deref() == Some(bytes) { Ok(()) } else { Err(EntriesError::Tile { path }) }
+            }
+            put => Ok(put?),
+        }
+    }
+}

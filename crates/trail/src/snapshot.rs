@@ -1,0 +1,192 @@
+//! One immutable view of a trail: lake below the watermark, hot records from it on (I14). Each record exactly once.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use host::Host;
+use record::{Digest, Stored};
+use tlog::{ProveError, Prover, SignedCheckpoint, TlogProof, leaf_hash, verify_inclusion};
+use uuid::Uuid;
+
+use crate::append::{Earlier, Known};
+use crate::entries::{Entries, EntriesError};
+use crate::folder::Folder;
+use crate::hot::{Hot, HotRecord};
+use crate::settings::Settings;
+
+/// An immutable view of a trail.
+#[derive(Clone)]
+pub struct Snapshot {
+    pub(crate) host: Host,
+    pub(crate) folder: Folder,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) lake: Arc<lake::Snapshot>,
+    pub(crate) hot: Hot,
+    pub(crate) checkpoint: Option<Arc<SignedCheckpoint>>,
+}
+
+/// A record and where it was found.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Its index.
+    pub index: u64,
+    /// The record.
+    pub stored: Stored,
+    /// Its digest, recomputed from what was read.
+    pub digest: Digest,
+    /// The file and row in the lake, or nothing while it is in the journal.
+    pub place: Option<(PathBuf, u64)>,
+}
+
+/// Why a record could not be looked up.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// The lake could not be read.
+    #[error(transparent)]
+    Lake(#[from] lake::LakeError),
+    /// The entries could not be read.
+    #[error(transparent)]
+    Entries(#[from] EntriesError),
+}
+
+/// A record's proof.
+pub struct Proof {
+    /// Inclusion under the signed checkpoint, in C2SP tlog-proof form.
+    pub proof: TlogProof,
+    /// The checkpoint it is under.
+    pub checkpoint: Arc<SignedCheckpoint>,
+}
+
+/// Why there is no proof.
+#[derive(Debug, thiserror::Error)]
+pub enum ProofError {
+    /// The record is newer than the last checkpoint.
+    #[error("record {index} is not sealed yet: the last checkpoint covers {sealed} records; it is sealed within a second while a writer runs")]
+    NotSealed {
+        /// The record.
+        index: u64,
+        /// Records under the checkpoint.
+        sealed: u64,
+    },
+    /// Tiles could not be read.
+    #[error(transparent)]
+    Tiles(#[from] ProveError<EntriesError>),
+    /// The record that is stored is not the one that was sealed (T1).
+    #[error("record {index} is not the one that was sealed: its digest is {found}, and the log has another; run verify")]
+    Changed {
+        /// The record.
+        index: u64,
+        /// The digest of what is stored.
+        found: Digest,
+    },
+}
+
+impl Snapshot {
+    /// What the trail is.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The lake's table as of this snapshot.
+    pub fn lake(&self) -> &Arc<lake::Snapshot> {
+        &self.lake
+    }
+
+    /// Records in all: indices are below this.
+    pub fn end(&self) -> u64 {
+        self.hot.end()
+    }
+
+    /// Records below this are in the lake, the others in the journal.
+    pub fn settled(&self) -> u64 {
+        self.hot.first()
+    }
+
+    /// Records under the last checkpoint.
+    pub fn sealed(&self) -> u64 {
+        self.checkpoint.as_ref().map_or(0, |signed| signed.checkpoint().size())
+    }
+
+    /// The last checkpoint.
+    pub fn checkpoint(&self) -> Option<&Arc<SignedCheckpoint>> {
+        self.checkpoint.as_ref()
+    }
+
+    /// The records that are not settled yet, in order.
+    pub fn hot(&self) -> impl Iterator<Item = &Arc<HotRecord>> {
+        self.hot.iter()
+    }
+
+    /// The entries and tiles on disk.
+    pub fn entries(&self) -> Entries {
+        Entries::new(&self.host, &self.folder)
+    }
+
+    /// The record at an index.
+    pub fn get(&self, index: u64) -> Result<Option<Found>, SnapshotError> {
+        if let Some(hot) = self.hot.get(index) {
+            return Ok(Some(found_hot(hot)));
+        }
+        Ok(self.lake.get(index)?.map(found_settled))
+    }
+
+    /// The record of an id.
+    pub fn find(&self, id: &Uuid) -> Result<Option<Found>, SnapshotError> {
+        if let Some(hot) = self.hot.iter().find(|record| record.stored.stamp.id == *id) {
+            return Ok(Some(found_hot(hot)));
+        }
+        Ok(self.lake.find_ids(&[*id])?.into_values().next().map(found_settled))
+    }
+
+    /// The records that are about the decision with this id, in order: outcomes, overrides, late explanations.
+    pub fn about(&self, id: &Uuid) -> Result<Vec<Found>, SnapshotError> {
+        let mut found: Vec<Found> = self.lake.about(id)?.into_iter().map(found_settled).collect();
+        found.sort_by_key(|found| found.index);
+        found.extend(self.hot.iter().filter(|record| is_about(&record.stored, id)).map(|record| found_hot(record)));
+        Ok(found)
+    }
+
+    /// What is settled of these ids, for whoever appends records that name them.
+    pub(crate) fn settled_ids(&self, ids: &[Uuid]) -> Result<Known, SnapshotError> {
+        if ids.is_empty() || self.settled() == 0 {
+            return Ok(HashMap::new());
+        }
+        let earlier = |row: lake::Row| {
+            let (content, digest) = (row.stored.content(), row.stored.digest());
+            Earlier { index: row.index, content, digest, stored: row.stored }
+        };
+        Ok(self.lake.find_ids(ids)?.into_iter().map(|(id, row)| (id, earlier(row))).collect())
+    }
+
+    /// The proof that a record is under the last checkpoint. It has been checked.
+    pub fn prove(&self, found: &Found) -> Result<Proof, ProofError> {
+        let sealed = self.sealed();
+        let index = found.index;
+        let Some(checkpoint) = self.checkpoint.as_ref().filter(|_| index < sealed) else {
+            return Err(ProofError::NotSealed { index, sealed });
+        };
+        let path = Prover::new(self.entries(), sealed).inclusion(index)?;
+        let root = checkpoint.checkpoint().root();
+        if verify_inclusion(&leaf_hash(&found.digest.0), index, sealed, &root, &path).is_err() {
+            return Err(ProofError::Changed { index, found: found.digest });
+        }
+        let note = checkpoint.note().clone();
+        let proof = TlogProof { extra: Vec::new(), index, path, checkpoint: note };
+        Ok(Proof { proof, checkpoint: Arc::clone(checkpoint) })
+    }
+}
+
+fn found_hot(hot: &Arc<HotRecord>) -> Found {
+    Found { index: hot.index, stored: hot.stored.clone(), digest: hot.digest, place: None }
+}
+
+fn found_settled(row: lake::Row) -> Found {
+    let digest = row.stored.digest();
+    Found { index: row.index, digest, stored: row.stored, place: Some((row.file, row.row)) }
+}
+
+fn is_about(stored: &Stored, id: &Uuid) -> bool {
+    let envelope = stored.parts().and_then(|parts| parts.get(record::Part::Envelope));
+    envelope.and_then(|canonical| record::Envelope::read(canonical).ok()).is_some_and(|envelope| envelope.about == Some(*id))
+}

@@ -1,0 +1,662 @@
+//! The full check of a trail: payload → digest → entry → tile → root → signature (I1-I7, T1-T4, T16, T26).
+//!
+//! Everything is recomputed from the bytes on disk. What a trail says of itself makes it CONSISTENT at best; VALID takes
+//! a checkpoint or a policy that the verifier brings (I13, T15).
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use host::Host;
+use record::{Body, Digest, Stored};
+use serde::Serialize;
+use tlog::{Hash, SignedCheckpoint, Tile, TileEdge, VerifierKey, WitnessPolicy, leaf_hash};
+
+use crate::coverage::Coverage;
+use crate::entries::{Entries, EntriesError, FILE_ENTRIES};
+use crate::folder::Folder;
+use crate::settings::{Settings, SettingsError};
+
+/// Findings that are listed at most; the rest are counted.
+const FINDINGS_MAX: usize = 100;
+/// Entries hashed at a time: 2 MiB.
+const CHUNK: u64 = FILE_ENTRIES;
+/// How often the lake and journal are looked at again when the writer settled in between.
+const TRIES: usize = 20;
+
+/// What the verifier knows from elsewhere.
+#[derive(Debug, Default)]
+pub struct Against {
+    /// Checkpoints that were kept outside of the trail: signed notes, each with a name for messages.
+    pub pins: Vec<(String, Vec<u8>)>,
+    /// The verifier's own policy: keys of the log and its witnesses.
+    pub policy: Option<WitnessPolicy>,
+}
+
+/// What a check came to (I13).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Verdict {
+    /// Everything agrees, and with what the verifier brought.
+    Valid,
+    /// Everything here agrees; nothing from outside was brought to hold it against.
+    Consistent,
+    /// Something is not what was sealed.
+    Invalid,
+    /// Something that was sealed is not here; all that is here agrees.
+    Incomplete,
+}
+
+impl Verdict {
+    /// Whether the exit code is 0.
+    pub fn is_good(self) -> bool {
+        matches!(self, Verdict::Valid | Verdict::Consistent)
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Verdict::Valid => "VALID",
+            Verdict::Consistent => "CONSISTENT",
+            Verdict::Invalid => "INVALID",
+            Verdict::Incomplete => "INCOMPLETE",
+        })
+    }
+}
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing.
+    Note,
+    /// Something is missing.
+    Incomplete,
+    /// Something is not what was sealed.
+    Invalid,
+}
+
+/// One thing that was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The invariant or threat whose check found it.
+    pub check: &'static str,
+    /// The first record that it touches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index: Option<u64>,
+    /// The file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    /// The row in the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub row: Option<u64>,
+    /// What.
+    pub what: String,
+}
+
+/// What was checked, what it came to, and what was not checked.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// What it came to.
+    pub verdict: Verdict,
+    /// The log.
+    pub origin: String,
+    /// Records under the signed checkpoint.
+    pub size: u64,
+    /// Root of the signed checkpoint, hexadecimal.
+    pub root: String,
+    /// Records whose content was hashed again: in the lake.
+    pub lake_records: u64,
+    /// Files of the lake whose every byte was hashed.
+    pub lake_files: u64,
+    /// Records whose content was hashed again: in the journal.
+    pub journal_records: u64,
+    /// Of the records checked, those that are not under the checkpoint yet.
+    pub unsealed: u64,
+    /// Records erased in whole or in part, by declared tombstones.
+    pub erased: u64,
+    /// Hash tiles compared.
+    pub tiles: u64,
+    /// What the verifier brought, and that it agrees.
+    pub anchors: Vec<String>,
+    /// What was found; the worst and lowest first.
+    pub findings: Vec<Finding>,
+    /// How many more findings there are.
+    pub findings_left_off: u64,
+    /// What was not checked.
+    pub not_checked: Vec<String>,
+    /// How long it took.
+    #[serde(serialize_with = "seconds")]
+    pub elapsed: Duration,
+}
+
+fn seconds<S: serde::Serializer>(elapsed: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((elapsed.as_secs_f64() * 1000.0).round() / 1000.0)
+}
+
+/// How far a check has come.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    /// Entries and records hashed.
+    pub done: u64,
+    /// Of how many.
+    pub total: u64,
+}
+
+/// Why a check could not be made at all.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// There is no trail that this software reads.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// A pinned checkpoint is not one.
+    #[error("{name} is not a checkpoint: {cause}")]
+    Pin {
+        /// Its name.
+        name: String,
+        /// Why.
+        cause: String,
+    },
+    /// The disk refused.
+    #[error(transparent)]
+    File(#[from] host::FileError),
+}
+
+/// Checks a trail. Reads everything, changes nothing, takes no lock; memory does not grow with the trail but for a bit
+/// a record. `progress` is called now and then.
+pub fn verify(
+    host: &Host,
+    folder: &Folder,
+    against: &Against,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Report, VerifyError> {
+    let started = host.monotonic();
+    let settings = Settings::read(host, folder)?;
+    let mut check = Check {
+        host,
+        folder,
+        entries: Entries::new(host, folder),
+        report: Report {
+            verdict: Verdict::Invalid,
+            origin: settings.origin.clone(),
+            size: 0,
+            root: String::new(),
+            lake_records: 0,
+            lake_files: 0,
+            journal_records: 0,
+            unsealed: 0,
+            erased: 0,
+            tiles: 0,
+            anchors: Vec::new(),
+            findings: Vec::new(),
+            findings_left_off: 0,
+            not_checked: Vec::new(),
+            elapsed: Duration::ZERO,
+        },
+        wrong: BTreeMap::new(),
+        progress,
+        done: 0,
+    };
+    let pins = check.signatures(&settings, against)?;
+    let roots_agree = check.tree(&pins);
+    check.records();
+    if !roots_agree {
+        check.locate_wrong_entries();
+    }
+    let mut report = check.report;
+    report.not_checked.extend(not_checked(against, &report));
+    report.verdict = verdict(&report, against);
+    report.findings.sort_by(|a, b| b.severity.cmp(&a.severity).then(a.index.cmp(&b.index)));
+    report.elapsed = host.monotonic().saturating_sub(started);
+    Ok(report)
+}
+
+fn verdict(report: &Report, against: &Against) -> Verdict {
+    match report.findings.iter().map(|finding| finding.severity).max() {
+        Some(Severity::Invalid) => Verdict::Invalid,
+        Some(Severity::Incomplete) => Verdict::Incomplete,
+        _ if against.pins.is_empty() && against.policy.is_none() => Verdict::Consistent,
+        _ => Verdict::Valid,
+    }
+}
+
+fn not_checked(against: &Against, report: &Report) -> Vec<String> {
+    let mut list = Vec::new();
+    if against.pins.is_empty() && against.policy.is_none() {
+        list.push("anchoring: nothing from outside was brought (--pin, --policy), so a rewritten trail with a new \
+                   signature would look the same".to_owned());
+    } else if against.policy.is_none() {
+        list.push("the log's key: it is the one the trail names; --policy brings your own".to_owned());
+    }
+    if report.unsealed > 0 {
+        list.push(format!("{} records newer than the checkpoint: hashed, but not under a signature yet", report.unsealed));
+    }
+    if report.erased > 0 {
+        list.push("the approvals of erasures".to_owned());
+    }
+    list.push("whether a producer recorded what really happened, and everything that did".to_owned());
+    list
+}
+
+/// A pinned checkpoint whose signature held.
+struct Pin {
+    name: String,
+    size: u64,
+    root: Hash,
+}
+
+struct Check<'a> {
+    host: &'a Host,
+    folder: &'a Folder,
+    entries: Entries,
+    report: Report,
+    /// Records whose digest is not the entry at their index: what their content really hashes to.
+    wrong: BTreeMap<u64, Digest>,
+    progress: &'a mut dyn FnMut(Progress),
+    done: u64,
+}
+
+impl Check<'_> {
+    fn find(&mut self, severity: Severity, check: &'static str, what: impl Into<String>) -> &mut Finding {
+        let finding = Finding { severity, check, index: None, file: None, row: None, what: what.into() };
+        let findings = &mut self.report.findings;
+        // The list is bounded; what decides the verdict is never left off.
+        if findings.len() >= FINDINGS_MAX {
+            self.report.findings_left_off += 1;
+            let last = findings.len() - 1;
+            if findings[last].severity < severity {
+                findings[last] = finding;
+                return &mut findings[last];
+            }
+            findings.truncate(FINDINGS_MAX);
+            findings.push(finding);
+            // One more than listed, so that the caller may fill it in; dropped by the next.
+            return &mut findings[FINDINGS_MAX];
+        }
+        findings.push(finding);
+        let last = findings.len() - 1;
+        &mut findings[last]
+    }
+
+    fn invalid(&mut self, check: &'static str, what: impl Into<String>) -> &mut Finding {
+        self.find(Severity::Invalid, check, what)
+    }
+
+    fn advance(&mut self, by: u64) {
+        self.done += by;
+        // Entries and records are each gone through once.
+        let total = (self.report.size * 2).max(self.done);
+        (self.progress)(Progress { done: self.done, total });
+    }
+
+    // ---- signatures ------------------------------------------------------------------------------------------------
+
+    /// Checks the checkpoint's signature, and the pins'. Returns the pins whose signatures hold.
+    fn signatures(&mut self, settings: &Settings, against: &Against) -> Result<Vec<Pin>, VerifyError> {
+        let keys = self.keys(settings, against);
+        let bytes = self.host.read_if_there(self.folder.checkpoint(), "checkpoint")?;
+        match bytes {
+            Some(bytes) => self.checkpoint(&bytes, &keys, against),
+            None => self.no_checkpoint(),
+        }
+        let mut pins = Vec::new();
+        for (name, bytes) in &against.pins {
+            pins.extend(self.pin(name, bytes, &keys)?);
+        }
+        Ok(pins)
+    }
+
+    /// The keys that may sign: the verifier's own, if there is a policy; else the one that the trail names.
+    fn keys(&mut self, settings: &Settings, against: &Against) -> Vec<VerifierKey> {
+        match &against.policy {
+            Some(policy) => policy.logs().iter().map(|log| log.key.clone()).collect(),
+            None => settings.verifier_key().into_iter().collect(),
+        }
+    }
+
+    fn no_checkpoint(&mut self) {
+        let entries = self.entries.len().unwrap_or(u64::MAX);
+        if entries > 0 {
+            let file = self.folder.checkpoint();
+            self.invalid("T16", "there are entries, and no signed checkpoint").file = Some(file);
+        }
+    }
+
+    fn checkpoint(&mut self, bytes: &[u8], keys: &[VerifierKey], against: &Against) {
+        let file = self.folder.checkpoint();
+        let signed = match SignedCheckpoint::open(bytes, keys) {
+            Ok(signed) => signed,
+            Err(error) => {
+                self.invalid("T16", format!("the checkpoint is not signed by the log's key: {error}")).file = Some(file);
+                return;
+            }
+        };
+        let checkpoint = signed.checkpoint();
+        if against.policy.is_none() && checkpoint.origin() != self.report.origin {
+            let what = format!("the checkpoint is of {}, not of {}", checkpoint.origin(), self.report.origin);
+            self.invalid("T15", what).file = Some(file.clone());
+        }
+        self.report.origin = checkpoint.origin().to_owned();
+        self.report.size = checkpoint.size();
+        self.report.root = checkpoint.root().to_string();
+        if let Some(policy) = &against.policy {
+            match policy.require(bytes) {
+                Ok(evaluation) => {
+                    let cosigned = evaluation.cosigned.len();
+                    let anchor = format!("the policy's log key signed it, and {cosigned} of its witnesses");
+                    self.report.anchors.push(anchor);
+                }
+                Err(refusal) => self.invalid("T15", refusal.to_string()).file = Some(file),
+            }
+        }
+    }
+
+    fn pin(&mut self, name: &str, bytes: &[u8], keys: &[VerifierKey]) -> Result<Option<Pin>, VerifyError> {
+        let signed = match SignedCheckpoint::open(bytes, keys) {
+            Ok(signed) => signed,
+            Err(error @ (tlog::OpenError::Note(_) | tlog::OpenError::Checkpoint(_))) => {
+                return Err(VerifyError::Pin { name: name.to_owned(), cause: error.to_string() });
+            }
+            Err(error) => {
+                self.invalid("T15", format!("the pinned checkpoint {name} was not signed by this trail's key: {error}"));
+                return Ok(None);
+            }
+        };
+        let pinned = signed.checkpoint();
+        if pinned.size() > self.report.size {
+            let (was, is) = (pinned.size(), self.report.size);
+            let what = format!(
+                "the tail was cut: the pinned checkpoint {name} covers {was} records, and this trail {is}; \
+                 records {is} to {} are gone", was - 1
+            );
+            self.invalid("T3", what).index = Some(is);
+            return Ok(None);
+        }
+        Ok(Some(Pin { name: name.to_owned(), size: pinned.size(), root: pinned.root() }))
+    }
+
+    // ---- the tree --------------------------------------------------------------------------------------------------
+
+    /// Hashes all entries up to the root; compares tiles, pins and the checkpoint. Whether the entries make the
+    /// checkpoint's root.
+    fn tree(&mut self, pins: &[Pin]) -> bool {
+        let size = self.report.size;
+        let mut edge = TileEdge::new();
+        let mut stops: Vec<u64> = pins.iter().map(|pin| pin.size).filter(|stop| *stop > 0).collect();
+        stops.sort_unstable();
+        self.compare_pins(pins, &edge);
+        while edge.size() < size {
+            let next = (edge.size() + CHUNK).min(size);
+            let next = stops.iter().copied().find(|stop| *stop > edge.size()).map_or(next, |stop| next.min(stop));
+            match self.entries.read(edge.size(), next) {
+                Ok(digests) => self.push(&mut edge, &digests),
+                Err(error) => {
+                    self.entries_fault(error);
+                    return false;
+                }
+            }
+            self.compare_pins(pins, &edge);
+            self.advance(next - (edge.size() - (edge.size() - next.min(edge.size()))));
+        }
+        let root = edge.root().to_string();
+        if size > 0 && root != self.report.root {
+            let signed = &self.report.root;
+            let what = format!("the entries hash to root {root}, and the checkpoint signed {signed}");
+            self.invalid("I3", what);
+            return false;
+        }
+        true
+    }
+
+    fn push(&mut self, edge: &mut TileEdge, digests: &[Digest]) {
+        let mut full = Vec::new();
+        for digest in digests {
+            edge.push(leaf_hash(&digest.0), |tile, hashes| {
+                if tile.level() > 0 {
+                    full.push((tile, Tile::encode(hashes)));
+                }
+            });
+        }
+        for (tile, bytes) in full {
+            self.compare_tile(tile, &bytes);
+        }
+    }
+
+    fn compare_tile(&mut self, tile: Tile, bytes: &[u8]) {
+        let path = self.entries.tile_path(tile);
+        match self.entries.full_tile(tile) {
+            Ok(Some(there)) if there == bytes => self.report.tiles += 1,
+            Ok(Some(_)) => {
+                let what = "the tile is not the one that its entries make";
+                self.invalid("T1", what).file = Some(path);
+            }
+            Ok(None) => {
+                let what = "the tile is missing; it can be made again from the entries";
+                self.find(Severity::Incomplete, "I3", what).file = Some(path);
+            }
+            Err(error) => self.entries_fault(error),
+        }
+    }
+
+    fn compare_pins(&mut self, pins: &[Pin], edge: &TileEdge) {
+        for pin in pins.iter().filter(|pin| pin.size == edge.size()) {
+            if edge.root() == pin.root {
+                let (name, size) = (&pin.name, pin.size);
+                self.report.anchors.push(format!("the pinned checkpoint {name} of {size} records"));
+            } else {
+                let (name, size) = (&pin.name, pin.size);
+                let what = format!("the first {size} records are not those of the pinned checkpoint {name}: history was rewritten");
+                self.invalid("T2", what);
+            }
+        }
+    }
+
+    fn entries_fault(&mut self, error: EntriesError) {
+        let what = error.to_string();
+        match error {
+            EntriesError::Short { path, index } => {
+                let finding = self.find(Severity::Incomplete, "I2", what);
+                (finding.file, finding.index) = (Some(path), Some(index));
+            }
+            EntriesError::Tile { path } => self.invalid("T1", what).file = Some(path),
+            EntriesError::File(error) => {
+                let file = error.path().to_owned();
+                self.find(Severity::Incomplete, "T1", what).file = Some(file);
+            }
+        }
+    }
+
+    // ---- the records -----------------------------------------------------------------------------------------------
+
+    /// Hashes every record in lake and journal, and checks that each index is there once.
+    fn records(&mut self) {
+        for attempt in 1..=TRIES {
+            let lake = match lake::Lake::read(self.host, self.folder.lake()) {
+                Ok(lake) => lake,
+                Err(error) => {
+                    let file = self.folder.lake();
+                    self.invalid("T26", format!("the lake's table cannot be read: {error}")).file = Some(file);
+                    self.journal(0, &mut Coverage::new(self.report.size));
+                    return;
+                }
+            };
+            let mut coverage = Coverage::new(self.report.size);
+            // The journal first: it is what a running writer takes away.
+            if !self.journal(lake.watermark(), &mut coverage) && attempt < TRIES {
+                continue;
+            }
+            self.lake(&lake, &mut coverage);
+            self.coverage(&coverage, lake.watermark());
+            return;
+        }
+    }
+
+    /// Whether the journal could be read; not if the writer released what was needed.
+    fn journal(&mut self, settled: u64, coverage: &mut Coverage) -> bool {
+        let folder = self.folder.journal();
+        let mut seen: Vec<(u64, Result<Stored, String>)> = Vec::new();
+        let reading = journal::read(self.host, &folder, settled, |index, payload| {
+            seen.push((index, Stored::read(payload).map_err(|error| error.to_string())));
+            Ok(())
+        });
+        let reading = match reading {
+            Ok(reading) => reading,
+            Err(journal::ReadError::Vanished { .. }) if self.report.size > settled => {
+                return self.journal_vanished(settled);
+            }
+            Err(journal::ReadError::Vanished { .. }) => return true,
+            Err(error) => {
+                self.find(Severity::Incomplete, "I1", error.to_string()).file = Some(folder);
+                return true;
+            }
+        };
+        for problem in &reading.problems {
+            let finding = self.invalid("T1", problem.to_string());
+            (finding.file, finding.index) = (Some(problem.segment.clone()), Some(problem.index));
+        }
+        for (index, stored) in seen {
+            self.journal_record(index, stored, coverage);
+        }
+        true
+    }
+
+    /// Nothing in the journal where records should be: released since, or removed.
+    fn journal_vanished(&mut self, settled: u64) -> bool {
+        let moved_on = lake::Lake::read(self.host, self.folder.lake()).is_ok_and(|lake| lake.watermark() > settled);
+        if moved_on {
+            return false;
+        }
+        let what = format!("the journal does not begin at record {settled}, where the lake ends");
+        let file = self.folder.journal();
+        let finding = self.find(Severity::Incomplete, "I1", what);
+        (finding.index, finding.file) = (Some(settled), Some(file));
+        true
+    }
+
+    fn journal_record(&mut self, index: u64, stored: Result<Stored, String>, coverage: &mut Coverage) {
+        let folder = self.folder.journal();
+        let stored = match stored {
+            Ok(stored) => stored,
+            Err(error) => {
+                let finding = self.invalid("T1", format!("the journal's record {index} cannot be read: {error}"));
+                (finding.index, finding.file) = (Some(index), Some(folder));
+                return;
+            }
+        };
+        self.report.journal_records += 1;
+        if let Some(finding) = coverage.add(index, stored.stamp.received) {
+            self.invalid("I2", finding).index = Some(index);
+        }
+        self.count(index, &stored);
+        if index < self.report.size {
+            let digest = stored.digest();
+            match self.entries.read(index, index + 1) {
+                Ok(expected) if expected.first() == Some(&digest) => {}
+                Ok(_) => {
+                    self.wrong.insert(index, digest);
+                    let finding = self.invalid("T1", format!("the journal's record {index} is not the one that was sealed"));
+                    (finding.index, finding.file) = (Some(index), Some(folder));
+                }
+                Err(error) => self.entries_fault(error),
+            }
+        }
+        self.advance(1);
+    }
+
+    fn count(&mut self, index: u64, stored: &Stored) {
+        self.report.erased += u64::from(!matches!(stored.body, Body::Whole { .. }));
+        self.report.unsealed += u64::from(index >= self.report.size);
+    }
+
+    fn lake(&mut self, lake: &lake::Snapshot, coverage: &mut Coverage) {
+        let mut files: Vec<_> = lake.files().iter().collect();
+        files.sort_by_key(|file| file.first_index());
+        for file in files {
+            self.lake_file(lake, file, coverage);
+        }
+    }
+
+    fn lake_file(&mut self, lake: &lake::Snapshot, file: &lake::DataFile, coverage: &mut Coverage) {
+        let path = lake.path_of(file);
+        let (first, end) = (file.first_index(), file.last_index().saturating_add(1).min(self.report.size));
+        let expected = if first < end { self.entries.read(first, end) } else { Ok(Vec::new()) };
+        let expected = expected.unwrap_or_default();
+        let mut rows = Vec::new();
+        let checked = lake.check(file, |row: &lake::Row| {
+            rows.push((row.index, row.row, row.stored.digest(), row.stored.stamp.received, body_is_whole(&row.stored)));
+        });
+        self.report.lake_files += 1;
+        for fault in checked {
+            let severity = if fault.missing { Severity::Incomplete } else { Severity::Invalid };
+            let finding = self.find(severity, "T1", fault.what);
+            (finding.file, finding.row, finding.index) = (Some(path.clone()), fault.row, fault.index);
+        }
+        let read = rows.len() as u64;
+        for (index, row, digest, received, whole) in rows {
+            self.report.lake_records += 1;
+            self.report.erased += u64::from(!whole);
+            if index >= self.report.size {
+                self.report.unsealed += 1;
+                continue;
+            }
+            if let Some(what) = coverage.add(index, received) {
+                let finding = self.invalid("I2", what);
+                (finding.index, finding.file, finding.row) = (Some(index), Some(path.clone()), Some(row));
+            }
+            let sealed = index.checked_sub(first).and_then(|offset| expected.get(offset as usize));
+            if sealed != Some(&digest) {
+                self.wrong.insert(index, digest);
+                let what = format!("record {index} is not the one that was sealed: its content hashes to {digest}");
+                let finding = self.invalid("T1", what);
+                (finding.index, finding.file, finding.row) = (Some(index), Some(path.clone()), Some(row));
+            }
+        }
+        self.advance(read);
+    }
+
+    fn coverage(&mut self, coverage: &Coverage, settled: u64) {
+        for (first, end) in coverage.missing() {
+            let where_ = if first < settled { "the lake" } else { "the journal" };
+            let what = if end - first == 1 {
+                format!("record {first} is gone from {where_}")
+            } else {
+                format!("records {first} to {} are gone from {where_}", end - 1)
+            };
+            self.find(Severity::Incomplete, "I2", what).index = Some(first);
+        }
+    }
+
+    // ---- which of the two was changed ------------------------------------------------------------------------------
+
+    /// The entries do not make the signed root. If the records' own digests do, the entries are what was changed.
+    fn locate_wrong_entries(&mut self) {
+        if self.wrong.is_empty() {
+            return;
+        }
+        let size = self.report.size;
+        let mut edge = TileEdge::new();
+        while edge.size() < size {
+            let first = edge.size();
+            let Ok(mut digests) = self.entries.read(first, (first + CHUNK).min(size)) else { return };
+            for (index, digest) in self.wrong.range(first..first + digests.len() as u64) {
+                digests[(index - first) as usize] = *digest;
+            }
+            digests.iter().for_each(|digest| edge.push(leaf_hash(&digest.0), |_, _| {}));
+        }
+        if edge.root().to_string() != self.report.root {
+            return;
+        }
+        let Some(first) = self.wrong.keys().next().copied() else { return };
+        let file = self.entries.path(first);
+        let finding = self.invalid("T1", format!("entry {first} was changed; the record itself is the one that was sealed"));
+        (finding.index, finding.file) = (Some(first), Some(file));
+    }
+}
+
+fn body_is_whole(stored: &Stored) -> bool {
+    matches!(stored.body, Body::Whole { .. })
+}
