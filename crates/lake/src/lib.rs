@@ -1,1 +1,4 @@
-//! Placeholder.
+//! Records ⇄ flat typed columns; Parquet; Delta log.
+
+mod cbor;
+mod columns;
