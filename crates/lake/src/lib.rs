@@ -2,3 +2,6 @@
 
 mod cbor;
 mod columns;
+mod manifest;
+mod store;
+mod table;
