@@ -7,8 +7,8 @@
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, BinaryArray, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
-use arrow_buffer::{BooleanBuffer, NullBuffer, OffsetBuffer};
-use host::Uuid;
+use arrow_buffer::{BooleanBuffer, OffsetBuffer};
+use uuid::Uuid;
 use record::cbor::{self, CborError, Item, Reader};
 use record::{Body, Content, Erased, ErasedPart, Kind, Part, Parts, Salt, Stamp, Stored};
 
@@ -46,8 +46,8 @@ enum Values {
     Bool(BooleanArray),
     Str(StringArray),
     Bytes(BinaryArray),
-    Nums(OffsetBuffer<i32>, Float64Array, Option<NullBuffer>),
-    Strs(OffsetBuffer<i32>, StringArray, Option<NullBuffer>),
+    Nums(OffsetBuffer<i32>, Float64Array),
+    Strs(OffsetBuffer<i32>, StringArray),
 }
 
 /// A run of rows, ready to be turned into records.
@@ -241,12 +241,12 @@ impl<'l> Rows<'l> {
             Values::Int(a) => cbor::write_i64(out, a.value(row)),
             Values::Bool(a) => cbor::write_bool(out, a.value(row)),
             Values::Bytes(a) => cbor::write_bytes(out, a.value(row)),
-            Values::Nums(offsets, values, _) => {
+            Values::Nums(offsets, values) => {
                 let (from, to) = (offsets[row] as usize, offsets[row + 1] as usize);
                 cbor::write_array_head(out, to - from);
                 values.values()[from..to].iter().for_each(|f| cbor::write_f64(out, *f));
             }
-            Values::Strs(offsets, values, _) => {
+            Values::Strs(offsets, values) => {
                 let (from, to) = (offsets[row] as usize, offsets[row + 1] as usize);
                 cbor::write_array_head(out, to - from);
                 (from..to).for_each(|i| cbor::write_text(out, values.value(i)));
@@ -342,12 +342,12 @@ impl Values {
             ColumnType::Nums => {
                 let list = array.as_list_opt::<i32>()?;
                 let values = list.values().as_primitive_opt::<Float64Type>()?.clone();
-                Values::Nums(list.offsets().clone(), values, list.nulls().cloned())
+                Values::Nums(list.offsets().clone(), values)
             }
             ColumnType::Strs => {
                 let list = array.as_list_opt::<i32>()?;
                 let values = list.values().as_string_opt::<i32>()?.clone();
-                Values::Strs(list.offsets().clone(), values, list.nulls().cloned())
+                Values::Strs(list.offsets().clone(), values)
             }
             // For other engines; `time_ns` is what a record is made of.
             ColumnType::Time => Values::Absent,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, Schema};
-use host::Uuid;
+use uuid::Uuid;
 use record::cbor::{self, CborError, Item, Number, Reader};
 use record::{Body, Part, Parts, Stored};
 

@@ -1,0 +1,358 @@
+//! From a sender's values, in whatever order they come, to canonical bytes in one pass.
+//!
+//! [`Builder`] appends canonical bytes of a value as a parser walks it: a map's entries are written as they come and
+//! put in key order when the map ends. [`RecordBuilder`] is the same for the top level, where every field has its
+//! place.
+
+use crate::cbor::{self, Item, Number, Reader};
+use crate::commitment::Salt;
+use crate::envelope::{self, Envelope, From, type_name, unhex};
+use crate::error::{Fault, Path, RecordError, Segment, nearest};
+use crate::kind::Need;
+use crate::limits::Limits;
+use crate::part::{Part, Parts, Record};
+
+/// Where an entry of a map begins, its key ends, and it ends, in [`Builder::out`].
+#[derive(Clone, Copy)]
+struct Entry {
+    start: usize,
+    key_end: usize,
+    end: usize,
+}
+
+/// A map that is being written.
+#[derive(Clone, Copy)]
+pub(crate) struct OpenMap {
+    start: usize,
+    entries: usize,
+}
+
+/// Appends canonical bytes of values, within limits.
+pub(crate) struct Builder {
+    pub(crate) out: Vec<u8>,
+    entries: Vec<Entry>,
+    scratch: Vec<u8>,
+    limits: Limits,
+    fields: usize,
+    /// Floats too large for 64 bits that were seen: candidates for integers that lost their digits on the way.
+    pub(crate) huge: usize,
+    /// The path of the fault, from the inside out, collected while the parser unwinds.
+    pub(crate) unwound: Vec<Segment>,
+}
+
+impl Builder {
+    pub(crate) fn new(limits: Limits) -> Self {
+        let (out, entries, scratch, unwound) = Default::default();
+        Builder { out, entries, scratch, limits, fields: 0, huge: 0, unwound }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.out.clear();
+        self.entries.clear();
+        self.unwound.clear();
+        (self.fields, self.huge) = (0, 0);
+    }
+
+    #[inline]
+    fn check_size(&self) -> Result<(), Fault> {
+        let (got, max) = (self.out.len(), self.limits.record_bytes);
+        if got > max { Err(Fault::Limit { what: "the record's size in bytes", got, max }) } else { Ok(()) }
+    }
+
+    #[inline]
+    fn check_string(&self, len: usize) -> Result<(), Fault> {
+        let max = self.limits.string_bytes;
+        if len > max {
+            Err(Fault::Limit { what: "a string's length in bytes", got: len, max })
+        } else {
+            self.check_size()
+        }
+    }
+
+    #[inline]
+    pub(crate) fn check_depth(&self, depth: usize) -> Result<(), Fault> {
+        let max = self.limits.depth;
+        if depth > max { Err(Fault::Limit { what: "the depth of nesting", got: depth, max }) } else { Ok(()) }
+    }
+
+    pub(crate) fn null(&mut self) {
+        cbor::write_null(&mut self.out);
+    }
+
+    pub(crate) fn bool(&mut self, value: bool) {
+        cbor::write_bool(&mut self.out, value);
+    }
+
+    #[inline]
+    pub(crate) fn number(&mut self, number: Number) -> Result<(), Fault> {
+        cbor::write_number(&mut self.out, number);
+        self.check_size()
+    }
+
+    #[inline]
+    pub(crate) fn text(&mut self, text: &str) -> Result<(), Fault> {
+        self.check_string(text.len())?;
+        cbor::write_text(&mut self.out, text);
+        self.check_size()
+    }
+
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.check_string(bytes.len())?;
+        cbor::write_bytes(&mut self.out, bytes);
+        self.check_size()
+    }
+
+    pub(crate) fn blob(&mut self, digest: &[u8; 32], size: u64, media_type: &str) -> Result<(), Fault> {
+        self.check_string(media_type.len())?;
+        crate::value::write_blob(&mut self.out, digest, size, media_type);
+        self.check_size()
+    }
+
+    /// Begins an array; returns where, for [`Builder::end_array`].
+    #[inline]
+    pub(crate) fn begin_array(&mut self) -> usize {
+        // One byte is enough for the heads of nearly all arrays; the rest is moved up at the end.
+        self.out.push(0);
+        self.out.len() - 1
+    }
+
+    pub(crate) fn end_array(&mut self, start: usize, len: usize) -> Result<(), Fault> {
+        self.scratch.clear();
+        cbor::write_array_head(&mut self.scratch, len);
+        self.out.splice(start..=start, self.scratch.iter().copied());
+        self.check_size()
+    }
+
+    #[inline]
+    pub(crate) fn begin_map(&mut self) -> OpenMap {
+        OpenMap { start: self.out.len(), entries: self.entries.len() }
+    }
+
+    /// Begins an entry of the map that was begun last; its value is what is appended next.
+    #[inline]
+    pub(crate) fn begin_entry(&mut self, key: &str) -> Result<(), Fault> {
+        let start = self.out.len();
+        cbor::write_text(&mut self.out, key);
+        let entry = Entry { start, key_end: self.out.len(), end: 0 };
+        self.entries.push(entry);
+        self.fields += 1;
+        if key.len() > self.limits.key_bytes {
+            let max = self.limits.key_bytes;
+            return Err(Fault::Limit { what: "a key's length in bytes", got: key.len(), max });
+        }
+        if self.fields > self.limits.fields {
+            let (got, max) = (self.fields, self.limits.fields);
+            return Err(Fault::Limit { what: "the number of fields", got, max });
+        }
+        Ok(())
+    }
+
+    #[inline]
+    pub(crate) fn end_entry(&mut self) {
+        let end = self.out.len();
+        if let Some(entry) = self.entries.last_mut() {
+            entry.end = end;
+        }
+    }
+
+    /// Whether the map that was begun last has entries.
+    pub(crate) fn has_entries(&self, map: OpenMap) -> bool {
+        self.entries.len() > map.entries
+    }
+
+    /// The key of the entry that was begun last, for the path of a fault.
+    pub(crate) fn unwind_entry(&mut self) {
+        if let Some(entry) = self.entries.pop() {
+            if let Ok(Item::Text(key)) = Reader::new(&self.out[entry.start..]).next_item() {
+                self.unwound.push(Segment::Key(shorten(key)));
+            }
+        }
+    }
+
+    /// Puts the entries in key order and the head before them.
+    pub(crate) fn end_map(&mut self, map: OpenMap) -> Result<(), Fault> {
+        let Builder { out, entries, scratch, .. } = self;
+        let own = &mut entries[map.entries..];
+        let key = |entry: &Entry| &out[entry.start..entry.key_end];
+        own.sort_unstable_by(|a, b| key(a).cmp(key(b)));
+        if let Some(twice) = own.windows(2).find(|pair| key(&pair[0]) == key(&pair[1])) {
+            if let Ok(Item::Text(key)) = Reader::new(key(&twice[0])).next_item() {
+                self.unwound.push(Segment::Key(shorten(key)));
+            }
+            return Err(Fault::DuplicateKey);
+        }
+        scratch.clear();
+        cbor::write_map_head(scratch, own.len());
+        for entry in own.iter() {
+            scratch.extend_from_slice(&out[entry.start..entry.end]);
+        }
+        out.truncate(map.start);
+        out.extend_from_slice(scratch);
+        entries.truncate(map.entries);
+        self.check_size()
+    }
+
+    /// The path collected while unwinding, outermost first.
+    pub(crate) fn take_path(&mut self) -> Path {
+        self.unwound.reverse();
+        Path(std::mem::take(&mut self.unwound))
+    }
+}
+
+/// A key as a message shows it.
+fn shorten(key: &str) -> String {
+    if key.chars().count() <= 80 { key.to_owned() } else { key.chars().take(79).chain(['…']).collect() }
+}
+
+/// Where a top-level field goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Slot {
+    Salt,
+    Envelope(usize),
+    Section(Part),
+}
+
+impl Slot {
+    fn of(name: &str) -> Option<Slot> {
+        if let Some(part) = Part::section(name) {
+            return Some(Slot::Section(part));
+        }
+        if name == "salt" {
+            return Some(Slot::Salt);
+        }
+        envelope::FIELDS.iter().position(|field| *field == name).map(Slot::Envelope)
+    }
+
+    fn number(self) -> usize {
+        match self {
+            Slot::Salt => 0,
+            Slot::Section(part) => part as usize,
+            Slot::Envelope(field) => Part::COUNT + field,
+        }
+    }
+}
+
+const SLOTS: usize = Part::COUNT + envelope::FIELDS.len();
+
+/// Collects the top-level fields of one record.
+pub(crate) struct RecordBuilder<'b> {
+    pub(crate) values: &'b mut Builder,
+    spans: [(usize, usize); SLOTS],
+    seen: u32,
+    open: Option<(Slot, usize)>,
+}
+
+impl<'b> RecordBuilder<'b> {
+    pub(crate) fn new(values: &'b mut Builder) -> Self {
+        values.clear();
+        RecordBuilder { values, spans: [(0, 0); SLOTS], seen: 0, open: None }
+    }
+
+    /// Begins a field; its value is what is appended next.
+    pub(crate) fn begin_field(&mut self, name: &str) -> Result<(), Fault> {
+        let Some(slot) = Slot::of(name) else {
+            let known = Part::SECTIONS.iter().map(|part| part.name()).chain(envelope::FIELDS);
+            return Err(Fault::UnknownField { nearest: nearest(name, known) });
+        };
+        if self.seen & 1 << slot.number() != 0 {
+            return Err(Fault::DuplicateKey);
+        }
+        self.seen |= 1 << slot.number();
+        self.open = Some((slot, self.values.out.len()));
+        Ok(())
+    }
+
+    /// Ends the field: what was appended since is its value.
+    pub(crate) fn end_field(&mut self) -> Result<(), Fault> {
+        let Some((slot, start)) = self.open else { return Ok(()) };
+        if let Slot::Section(part) = slot {
+            normalise_section(&mut self.values.out, part, start)?;
+        }
+        self.spans[slot.number()] = (start, self.values.out.len());
+        self.open = None;
+        Ok(())
+    }
+
+    /// The name of the field that is being read, for the path of a fault.
+    pub(crate) fn open_name(&self) -> Option<&'static str> {
+        self.open.map(|(slot, _)| match slot {
+            Slot::Salt => "salt",
+            Slot::Section(part) => part.name(),
+            Slot::Envelope(field) => envelope::FIELDS[field],
+        })
+    }
+
+    fn value(&self, slot: Slot) -> Option<&[u8]> {
+        let (start, end) = self.spans[slot.number()];
+        (start != end).then(|| &self.values.out[start..end])
+    }
+
+    /// The record, if its fields make one.
+    pub(crate) fn finish(self) -> Result<Record, Box<RecordError>> {
+        let mut envelope = Envelope::of_kind(crate::Kind::Decision);
+        for (position, field) in envelope::FIELDS.iter().enumerate() {
+            if let Some(value) = self.value(Slot::Envelope(position)) {
+                envelope.set(field, value, From::Sender)?;
+            }
+        }
+        let salt = self.value(Slot::Salt).map(salt).transpose()?.flatten();
+        let mut parts = Parts::with_capacity(self.values.out.len() + 32);
+        parts.set_with(Part::Envelope, |out| envelope.write(out));
+        for part in Part::SECTIONS {
+            if let Some(canonical) = self.value(Slot::Section(part)) {
+                parts.set(part, canonical);
+            }
+        }
+        check_kind(&envelope, &parts)?;
+        Ok(Record::new(salt, parts, &envelope))
+    }
+}
+
+/// A section that is null is absent; bare inputs stand under `value`; other sections but the output are maps.
+fn normalise_section(out: &mut Vec<u8>, part: Part, start: usize) -> Result<(), Fault> {
+    let got = Reader::new(&out[start..]).next_item().map_err(|error| Fault::Syntax(error.to_string()))?;
+    match (part, got) {
+        (_, Item::Map(_)) | (Part::Output, _) if got != Item::Null => {}
+        (_, Item::Null) => out.truncate(start),
+        (Part::Inputs, _) => {
+            out.splice(start..start, [0xa1, 0x65].into_iter().chain(*b"value"));
+        }
+        _ => return Err(Fault::Type { expected: "an object", got: type_name(&got) }),
+    }
+    Ok(())
+}
+
+fn salt(canonical: &[u8]) -> Result<Option<Salt>, Box<RecordError>> {
+    const EXPECTED: &str = "a salt: 32 hexadecimal digits (16 random bytes)";
+    match Reader::new(canonical).next_item() {
+        Ok(Item::Null) => Ok(None),
+        Ok(Item::Text(text)) => unhex(text)
+            .map(|salt| Some(Salt(salt)))
+            .ok_or_else(|| RecordError::at("salt", Fault::Type { expected: EXPECTED, got: "other text" })),
+        Ok(Item::Bytes(bytes)) if bytes.len() == 16 => Ok(bytes.try_into().ok().map(Salt)),
+        _ => Err(RecordError::at("salt", Fault::Type { expected: EXPECTED, got: "another type" })),
+    }
+}
+
+/// Holds a record against the table of kinds.
+fn check_kind(envelope: &Envelope<'_>, parts: &Parts) -> Result<(), Box<RecordError>> {
+    let kind = envelope.kind;
+    let has = |part| parts.get(part).is_some();
+    if let Some(part) = Part::SECTIONS.into_iter().find(|part| has(*part) && !kind.may_hold(*part)) {
+        return Err(RecordError::at(part.name(), Fault::SectionNotAllowed { kind: kind.name() }));
+    }
+    let missing = kind.must_hold().iter().find(|need| !match need {
+        Need::Model => envelope.model.is_some(),
+        Need::InputsOrWithheld => has(Part::Inputs) || envelope.inputs_withheld.is_some(),
+        Need::OutputOrError => has(Part::Output) || envelope.error.is_some(),
+        Need::About => envelope.about.is_some(),
+        Need::AboutOrModel => envelope.about.is_some() || envelope.model.is_some(),
+        Need::Producer => envelope.producer.is_some(),
+    });
+    match missing {
+        Some(need) => {
+            Err(RecordError::new(Path::default(), Fault::Missing { kind: kind.name(), need: need.describe() }))
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,613 @@
+//! The JSON face of a record, in and out.
+//!
+//! In: duplicate keys, lone surrogates and integers that neither `i64` nor `u64` holds are errors that name the path;
+//! other numbers are the nearest `f64`. Bare `NaN`, `Infinity` and `-Infinity`, as Python writes them, are accepted.
+//! In and out: `{"$f64": "NaN"}` (also `"Infinity"`, `"-Infinity"`), `{"$bytes": "<base64>"}`,
+//! `{"$blob": {"digest": "sha256:…", "bytes": n, "media_type": "…"}}`; a key of the sender that begins with `$` is
+//! written `$$…`. So JSON → record → JSON loses nothing.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
+
+use crate::build::{Builder, RecordBuilder};
+use crate::cbor::{BLOB_TAG, CborError, Item, KeyOrder, Number, Reader};
+use crate::envelope::{Envelope, format_time, unhex};
+use crate::error::{Fault, Path, RecordError, Segment};
+use crate::limits::Limits;
+use crate::part::{Part, Parts, Record};
+use crate::stored::Stored;
+
+/// Reads records from JSON. Keep one and use it again: it reuses its memory.
+pub struct JsonParser {
+    limits: Limits,
+    values: Builder,
+}
+
+impl JsonParser {
+    /// A parser that holds records to these limits.
+    pub fn new(limits: Limits) -> Self {
+        JsonParser { limits, values: Builder::new(limits) }
+    }
+
+    /// Reads one record from one JSON text.
+    pub fn parse(&mut self, text: &[u8]) -> Result<Record, Box<RecordError>> {
+        let max = self.limits.text_bytes();
+        if text.len() > max {
+            let limit = Fault::Limit { what: "the JSON text's length in bytes", got: text.len(), max };
+            return Err(RecordError::new(Path::default(), limit));
+        }
+        match self.parse_once(text, None) {
+            Err(error) if matches!(error.fault, Fault::Syntax(_)) => match spell_out_bare_words(text) {
+                Some(spelled) => self.parse_once(&spelled, None),
+                None => Err(error),
+            },
+            Ok(_) if self.values.huge > 0 => match lost_integer(text) {
+                Some((ordinal, digits)) => self.parse_once(text, Some((ordinal, digits))),
+                None => self.parse_once(text, None),
+            },
+            result => result,
+        }
+    }
+
+    /// `refuse`: the how-manieth huge number to refuse, and its digits.
+    fn parse_once(&mut self, text: &[u8], refuse: Option<(usize, String)>) -> Result<Record, Box<RecordError>> {
+        let mut state = State { fault: None, refuse };
+        let mut record = RecordBuilder::new(&mut self.values);
+        let mut json = serde_json::Deserializer::from_slice(text);
+        let seed = RecordSeed { record: &mut record, state: &mut state };
+        let result = seed.deserialize(&mut json).and_then(|()| json.end());
+        match result {
+            Ok(()) => record.finish(),
+            Err(error) => {
+                let path = self.values.take_path();
+                let fault = match state.fault {
+                    Some(fault) => fault,
+                    None if error.is_data() && path.0.is_empty() => Fault::NotAnObject,
+                    None => Fault::Syntax(format!("not valid JSON: {error}")),
+                };
+                Err(RecordError::new(path, fault))
+            }
+        }
+    }
+}
+
+/// What the visitors share beside the builder.
+struct State {
+    /// The fault that stopped the parse, when it is ours and not the JSON parser's.
+    fault: Option<Fault>,
+    refuse: Option<(usize, String)>,
+}
+
+impl State {
+    /// Notes a fault and gives the parser an error to unwind with.
+    #[cold]
+    fn fail<E: de::Error>(&mut self, fault: Fault) -> E {
+        self.fault = Some(fault);
+        E::custom("")
+    }
+
+    #[inline]
+    fn check<T, E: de::Error>(&mut self, result: Result<T, Fault>) -> Result<T, E> {
+        result.map_err(|fault| self.fail(fault))
+    }
+}
+
+struct RecordSeed<'r, 'b> {
+    record: &'r mut RecordBuilder<'b>,
+    state: &'r mut State,
+}
+
+impl<'de> DeserializeSeed<'de> for RecordSeed<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for RecordSeed<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a record: an object of named fields")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let RecordSeed { record, state } = self;
+        while map.next_key_seed(FieldSeed { record, state })?.is_some() {
+            let value = ValueSeed { values: record.values, state, depth: 1 };
+            let ended = map.next_value_seed(value).and_then(|()| {
+                let ended = record.end_field();
+                state.check(ended)
+            });
+            if ended.is_err() {
+                record.values.unwound.extend(record.open_name().map(|name| Segment::Key(name.to_owned())));
+            }
+            ended?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads a top-level key.
+struct FieldSeed<'r, 'b> {
+    record: &'r mut RecordBuilder<'b>,
+    state: &'r mut State,
+}
+
+impl<'de> DeserializeSeed<'de> for FieldSeed<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for FieldSeed<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of a field")
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<(), E> {
+        self.record.begin_field(name).map_err(|fault| {
+            self.record.values.unwound.push(Segment::Key(name.chars().take(80).collect()));
+            self.state.fail(fault)
+        })
+    }
+}
+
+/// Reads a value into canonical bytes.
+struct ValueSeed<'r> {
+    values: &'r mut Builder,
+    state: &'r mut State,
+    depth: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
+    type Value = ();
+
+    #[inline]
+    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ValueSeed<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        self.values.null();
+        Ok(())
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<(), E> {
+        self.values.bool(value);
+        Ok(())
+    }
+
+    #[inline]
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<(), E> {
+        let written = self.values.number(Number::Int(value));
+        self.state.check(written)
+    }
+
+    #[inline]
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<(), E> {
+        let written = self.values.number(Number::from_u64(value));
+        self.state.check(written)
+    }
+
+    #[inline]
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<(), E> {
+        if is_huge(value) {
+            if let Some((ordinal, digits)) = &self.state.refuse
+                && *ordinal == self.values.huge
+            {
+                let digits = digits.clone();
+                return Err(self.state.fail(Fault::IntegerRange(digits)));
+            }
+            self.values.huge += 1;
+        }
+        let written = self.values.number(Number::from_f64(value));
+        self.state.check(written)
+    }
+
+    #[inline]
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<(), E> {
+        let written = self.values.text(text);
+        self.state.check(written)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        let ValueSeed { values, state, depth } = self;
+        state.check(values.check_depth(depth))?;
+        let start = values.begin_array();
+        let mut len = 0;
+        loop {
+            match seq.next_element_seed(ValueSeed { values, state, depth: depth + 1 }) {
+                Ok(Some(())) => len += 1,
+                Ok(None) => break,
+                Err(error) => {
+                    values.unwound.push(Segment::Index(len));
+                    return Err(error);
+                }
+            }
+        }
+        let ended = values.end_array(start, len);
+        state.check(ended)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let ValueSeed { values, state, depth } = self;
+        state.check(values.check_depth(depth))?;
+        let open = values.begin_map();
+        while let Some(key) = map.next_key_seed(KeySeed { values, state })? {
+            if let Key::Form(form) = key {
+                if values.has_entries(open) {
+                    return Err(state.fail(Fault::ReservedKey(form.key().to_owned())));
+                }
+                map.next_value_seed(FormSeed { values, state, form })?;
+                return match map.next_key::<de::IgnoredAny>()? {
+                    None => Ok(()),
+                    Some(_) => Err(state.fail(form.bad())),
+                };
+            }
+            let read = map.next_value_seed(ValueSeed { values, state, depth: depth + 1 });
+            if let Err(error) = read {
+                values.unwind_entry();
+                return Err(error);
+            }
+            values.end_entry();
+        }
+        let ended = values.end_map(open);
+        state.check(ended)
+    }
+}
+
+/// What a key of a map turned out to be.
+enum Key {
+    /// A key of the sender; the builder has begun its entry.
+    Plain,
+    /// The key of one of the special forms.
+    Form(Form),
+}
+
+/// The forms that JSON has no syntax for.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    F64,
+    Bytes,
+    Blob,
+}
+
+impl Form {
+    fn key(self) -> &'static str {
+        match self {
+            Form::F64 => "$f64",
+            Form::Bytes => "$bytes",
+            Form::Blob => "$blob",
+        }
+    }
+
+    fn bad(self) -> Fault {
+        let expected = match self {
+            Form::F64 => "{\"$f64\": \"NaN\"}, with \"NaN\", \"Infinity\" or \"-Infinity\", alone in its object",
+            Form::Bytes => "{\"$bytes\": \"<base64, padded>\"}, alone in its object",
+            Form::Blob => {
+                "{\"$blob\": {\"digest\": \"sha256:<64 hex digits>\", \"bytes\": <size>, \"media_type\": \"<type>\"}}, \
+                 alone in its object"
+            }
+        };
+        Fault::BadForm { form: self.key(), expected }
+    }
+}
+
+struct KeySeed<'r> {
+    values: &'r mut Builder,
+    state: &'r mut State,
+}
+
+impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
+    type Value = Key;
+
+    #[inline]
+    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Key, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for KeySeed<'_> {
+    type Value = Key;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    #[inline]
+    fn visit_str<E: de::Error>(self, key: &str) -> Result<Key, E> {
+        let plain = match key.strip_prefix('$') {
+            None => key,
+            Some(escaped) if escaped.starts_with('$') => escaped,
+            Some("f64") => return Ok(Key::Form(Form::F64)),
+            Some("bytes") => return Ok(Key::Form(Form::Bytes)),
+            Some("blob") => return Ok(Key::Form(Form::Blob)),
+            Some(_) => return Err(self.state.fail(Fault::ReservedKey(key.to_owned()))),
+        };
+        let begun = self.values.begin_entry(plain);
+        if begun.is_err() {
+            self.values.unwind_entry();
+        }
+        self.state.check(begun).map(|()| Key::Plain)
+    }
+}
+
+/// Reads what stands under the key of a form.
+struct FormSeed<'r> {
+    values: &'r mut Builder,
+    state: &'r mut State,
+    form: Form,
+}
+
+impl<'de> DeserializeSeed<'de> for FormSeed<'_> {
+    type Value = ();
+
+    fn deserialize<D: de::Deserializer<'de>>(mut self, deserializer: D) -> Result<(), D::Error> {
+        let value = <serde_json::Value as serde::Deserialize>::deserialize(deserializer)?;
+        let written = self.write(&value);
+        self.state.check(written)
+    }
+}
+
+impl FormSeed<'_> {
+    fn write(&mut self, value: &serde_json::Value) -> Result<(), Fault> {
+        let bad = || self.form.bad();
+        match self.form {
+            Form::F64 => {
+                let number = match value.as_str().ok_or_else(bad)? {
+                    "NaN" => f64::NAN,
+                    "Infinity" => f64::INFINITY,
+                    "-Infinity" => f64::NEG_INFINITY,
+                    _ => return Err(bad()),
+                };
+                self.values.number(Number::Float(number))
+            }
+            Form::Bytes => {
+                let bytes = BASE64.decode(value.as_str().ok_or_else(bad)?).map_err(|_| bad())?;
+                self.values.bytes(&bytes)
+            }
+            Form::Blob => {
+                let fields = value.as_object().filter(|fields| fields.len() == 3).ok_or_else(bad)?;
+                let text = |key| fields.get(key).and_then(serde_json::Value::as_str);
+                let digest = text("digest").and_then(|text| unhex(text.strip_prefix("sha256:")?)).ok_or_else(bad)?;
+                let size = fields.get("bytes").and_then(serde_json::Value::as_u64).ok_or_else(bad)?;
+                self.values.blob(&digest, size, text("media_type").ok_or_else(bad)?)
+            }
+        }
+    }
+}
+
+// ---- what JSON readers lose ----------------------------------------------------------------------------------------
+
+fn is_huge(value: f64) -> bool {
+    value.abs() >= 9_223_372_036_854_775_808.0 && value.is_finite()
+}
+
+/// The tokens outside strings of a JSON text, roughly: runs of letters, digits, signs and dots.
+fn bare_tokens(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        while at < text.len() {
+            let start = at;
+            match text[at] {
+                b'"' => {
+                    at += 1;
+                    while at < text.len() && text[at] != b'"' {
+                        at += if text[at] == b'\\' { 2 } else { 1 };
+                    }
+                    at += 1;
+                }
+                byte if is_bare(byte) => {
+                    while at < text.len() && is_bare(text[at]) {
+                        at += 1;
+                    }
+                    return Some((start, &text[start..at]));
+                }
+                _ => at += 1,
+            }
+        }
+        None
+    })
+}
+
+fn is_bare(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.')
+}
+
+/// The text with bare `NaN`, `Infinity` and `-Infinity` as objects; nothing if there are none.
+fn spell_out_bare_words(text: &[u8]) -> Option<Vec<u8>> {
+    let mut spelled = Vec::new();
+    let mut done = 0;
+    for (start, token) in bare_tokens(text) {
+        if matches!(token, b"NaN" | b"Infinity" | b"-Infinity") {
+            spelled.extend_from_slice(&text[done..start]);
+            spelled.extend_from_slice(b"{\"$f64\":\"");
+            spelled.extend_from_slice(token);
+            spelled.extend_from_slice(b"\"}");
+            done = start + token.len();
+        }
+    }
+    if done == 0 {
+        return None;
+    }
+    spelled.extend_from_slice(&text[done..]);
+    Some(spelled)
+}
+
+/// The first integer that 64 bits do not hold: as how many-th huge number it is met, and its digits. A JSON reader
+/// hands it over as a float, its last digits lost.
+fn lost_integer(text: &[u8]) -> Option<(usize, String)> {
+    let numbers = bare_tokens(text).filter_map(|(_, token)| std::str::from_utf8(token).ok());
+    let huge = numbers.filter(|token| token.parse().is_ok_and(is_huge));
+    let out_of_range = |token: &str| token.parse::<i64>().is_err() && token.parse::<u64>().is_err();
+    huge.filter(|token| !is_u64_float(token))
+        .enumerate()
+        .find(|(_, token)| !token.contains(['.', 'e', 'E']) && out_of_range(token))
+        .map(|(ordinal, token)| (ordinal, token.chars().take(80).collect()))
+}
+
+/// Whether the reader hands this number over as an integer and not as a float.
+fn is_u64_float(token: &str) -> bool {
+    token.parse::<u64>().is_ok() || token.parse::<i64>().is_ok()
+}
+
+// ---- out -----------------------------------------------------------------------------------------------------------
+
+/// The JSON face of a stored record, as far as its parts are there: the fields as they were sent.
+pub fn to_json(stored: &Stored) -> Result<String, Box<RecordError>> {
+    match stored.parts() {
+        Some(parts) => parts_to_json(parts),
+        None => Ok("{}".to_owned()),
+    }
+}
+
+pub(crate) fn parts_to_json(parts: &Parts) -> Result<String, Box<RecordError>> {
+    let mut out = String::with_capacity(parts.total_bytes() * 2);
+    out.push('{');
+    if let Some(canonical) = parts.get(Part::Envelope) {
+        envelope_to_json(&mut out, &Envelope::read(canonical)?, canonical)?;
+    }
+    for part in Part::SECTIONS {
+        if let Some(canonical) = parts.get(part) {
+            if out.len() > 1 {
+                out.push(',');
+            }
+            write_string(&mut out, part.name());
+            out.push(':');
+            let written = write_json_value(&mut out, &mut Reader::new(canonical));
+            written.map_err(|error| RecordError::at(part.name(), Fault::Syntax(error.to_string())))?;
+        }
+    }
+    out.push('}');
+    Ok(out)
+}
+
+/// One part as JSON.
+pub fn part_to_json(part: Part, canonical: &[u8]) -> Result<String, Box<RecordError>> {
+    let mut parts = Parts::default();
+    parts.set(part, canonical);
+    if part == Part::Envelope {
+        return parts_to_json(&parts);
+    }
+    let mut out = String::new();
+    let written = write_json_value(&mut out, &mut Reader::new(canonical));
+    written.map_err(|error| RecordError::at(part.name(), Fault::Syntax(error.to_string())))?;
+    Ok(out)
+}
+
+/// The fields of the envelope in the order a person reads them; time as RFC 3339.
+fn envelope_to_json(out: &mut String, envelope: &Envelope<'_>, canonical: &[u8]) -> Result<(), Box<RecordError>> {
+    let value = crate::value::Value::from_canonical(canonical);
+    let value = value.map_err(|error| RecordError::new(Path::default(), Fault::Syntax(error.to_string())))?;
+    for field in crate::envelope::FIELDS {
+        let Some(field_value) = value.get(field) else { continue };
+        if out.len() > 1 {
+            out.push(',');
+        }
+        write_string(out, field);
+        out.push(':');
+        match (field, envelope.time_ns) {
+            ("time", Some(ns)) => write_string(out, &format_time(ns)),
+            _ => {
+                let written = write_json_value(out, &mut Reader::new(&field_value.to_canonical()));
+                written.map_err(|error| RecordError::at(field, Fault::Syntax(error.to_string())))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Appends the next value of a reader as JSON.
+pub fn write_json_value(out: &mut String, reader: &mut Reader<'_>) -> Result<(), CborError> {
+    write_nested(out, reader, 0)
+}
+
+fn write_nested(out: &mut String, reader: &mut Reader<'_>, depth: usize) -> Result<(), CborError> {
+    let start = reader.position();
+    if depth > 128 {
+        return Err(CborError::Depth(start));
+    }
+    match reader.next_item()? {
+        Item::Null => out.push_str("null"),
+        Item::Bool(value) => out.push_str(if value { "true" } else { "false" }),
+        Item::Number(Number::Int(value)) => out.push_str(&value.to_string()),
+        Item::Number(Number::UInt(value)) => out.push_str(&value.to_string()),
+        Item::Number(Number::Float(value)) => write_float(out, value),
+        Item::Text(text) => write_string(out, text),
+        Item::Bytes(bytes) => {
+            out.push_str("{\"$bytes\":\"");
+            BASE64.encode_string(bytes, out);
+            out.push_str("\"}");
+        }
+        Item::Tag(BLOB_TAG) => {
+            let (digest, size, media_type) = reader.blob_body(start)?;
+            out.push_str("{\"$blob\":{\"digest\":\"sha256:");
+            digest.iter().for_each(|byte| out.push_str(&format!("{byte:02x}")));
+            out.push_str(&format!("\",\"bytes\":{size},\"media_type\":"));
+            write_string(out, media_type);
+            out.push_str("}}");
+        }
+        Item::Tag(tag) => return Err(CborError::Tag(start, tag)),
+        Item::Array(len) => {
+            out.push('[');
+            for position in 0..len {
+                if position > 0 {
+                    out.push(',');
+                }
+                write_nested(out, reader, depth + 1)?;
+            }
+            out.push(']');
+        }
+        Item::Map(len) => {
+            let mut keys = KeyOrder::default();
+            out.push('{');
+            for position in 0..len {
+                if position > 0 {
+                    out.push(',');
+                }
+                let key = reader.next_key(&mut keys)?;
+                if key.starts_with('$') {
+                    write_string(out, &format!("${key}"));
+                } else {
+                    write_string(out, key);
+                }
+                out.push(':');
+                write_nested(out, reader, depth + 1)?;
+            }
+            out.push('}');
+        }
+    }
+    Ok(())
+}
+
+fn write_float(out: &mut String, value: f64) {
+    if value.is_nan() {
+        out.push_str("{\"$f64\":\"NaN\"}");
+    } else if value.is_infinite() {
+        out.push_str(if value > 0.0 { "{\"$f64\":\"Infinity\"}" } else { "{\"$f64\":\"-Infinity\"}" });
+    } else {
+        out.push_str(&serde_json::Value::from(value).to_string());
+    }
+}
+
+fn write_string(out: &mut String, text: &str) {
+    out.push_str(&serde_json::Value::from(text).to_string());
+}
