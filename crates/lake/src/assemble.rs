@@ -4,13 +4,15 @@
 //! its tree; only a row with a remainder merges the remainder's entries in. What comes from storage is believed
 //! nowhere but in the digest: a wrong column yields other bytes, never a panic.
 
+use std::sync::Arc;
+
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, BinaryArray, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow_buffer::{BooleanBuffer, OffsetBuffer};
-use uuid::Uuid;
 use record::cbor::{self, CborError, Item, Reader};
 use record::{Body, Content, Erased, ErasedPart, Kind, Part, Parts, Salt, Stamp, Stored};
+use uuid::Uuid;
 
 use crate::columns::ColumnType;
 use crate::layout::{Layout, Node, slot};
@@ -51,12 +53,12 @@ enum Values {
 }
 
 /// A run of rows, ready to be turned into records.
-pub(crate) struct Rows<'l> {
-    layout: &'l Layout,
+pub(crate) struct Rows {
+    layout: Arc<Layout>,
     values: Vec<Values>,
     /// For each slot which rows have a value.
     has: Vec<Has>,
-    trees: Vec<Walk<'l>>,
+    trees: Vec<Walk>,
     rows: usize,
 }
 
@@ -79,9 +81,9 @@ impl Has {
 }
 
 /// A node of the layout as this run of rows needs it: children and leaves without any value are left out.
-struct Walk<'l> {
+struct Walk {
     leaves: Vec<WalkLeaf>,
-    children: Vec<(&'l [u8], Walk<'l>)>,
+    children: Vec<(Arc<[u8]>, Walk)>,
     /// Whether every row has something here.
     always: bool,
     /// How many of the children are there in every row.
@@ -94,10 +96,10 @@ struct WalkLeaf {
     always: bool,
 }
 
-impl<'l> Rows<'l> {
+impl Rows {
     /// Reads `batch`, whose columns are some of the layout's. A column of another type than its name stands for is
     /// an error.
-    pub(crate) fn new(layout: &'l Layout, batch: &RecordBatch) -> Result<Self, RowError> {
+    pub(crate) fn new(layout: &Arc<Layout>, batch: &RecordBatch) -> Result<Self, RowError> {
         let mut values = Vec::with_capacity(layout.columns.len());
         let mut has = Vec::with_capacity(layout.columns.len());
         for column in &layout.columns {
@@ -118,7 +120,7 @@ impl<'l> Rows<'l> {
             }
         }
         let trees = layout.trees.iter().map(|node| Walk::new(node, &has)).collect();
-        Ok(Self { layout, values, has, trees, rows: batch.num_rows() })
+        Ok(Self { layout: layout.clone(), values, has, trees, rows: batch.num_rows() })
     }
 
     /// How many rows there are.
@@ -208,17 +210,17 @@ impl<'l> Rows<'l> {
         leaf.always || (self.has[leaf.slot].at(row) && leaf.hidden_by.is_none_or(|by| !self.has[by].at(row)))
     }
 
-    fn is_there(&self, walk: &Walk<'_>, row: usize) -> bool {
+    fn is_there(&self, walk: &Walk, row: usize) -> bool {
         walk.leaves.iter().any(|leaf| self.has_leaf(leaf, row))
             || walk.children.iter().any(|(_, child)| child.always || self.is_there(child, row))
     }
 
     /// Appends what stands at `walk`, which has something in `row`.
-    fn value(&self, walk: &Walk<'_>, row: usize, out: &mut Vec<u8>) {
+    fn value(&self, walk: &Walk, row: usize, out: &mut Vec<u8>) {
         if let Some(leaf) = walk.leaves.iter().find(|leaf| self.has_leaf(leaf, row)) {
             return self.scalar(leaf.slot, row, out);
         }
-        let here = |child: &Walk<'_>| child.always || self.is_there(child, row);
+        let here = |child: &Walk| child.always || self.is_there(child, row);
         let sometimes = walk.children.len() - walk.always_children;
         let count = match sometimes {
             0 => walk.always_children,
@@ -256,7 +258,7 @@ impl<'l> Rows<'l> {
     }
 
     /// Appends the map at `walk` with the entries of the remainder's map, which `reader` is at, in canonical order.
-    fn merge(&self, walk: &Walk<'_>, row: usize, reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<(), Clash> {
+    fn merge(&self, walk: &Walk, row: usize, reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<(), Clash> {
         if walk.leaves.iter().any(|leaf| self.has_leaf(leaf, row)) {
             return Err(Clash::Overlap);
         }
@@ -265,9 +267,10 @@ impl<'l> Rows<'l> {
         for _ in 0..len {
             rest.push((reader.skip()?, reader.skip()?));
         }
-        let here = |child: &Walk<'_>| child.always || self.is_there(child, row);
+        let here = |child: &Walk| child.always || self.is_there(child, row);
         let children: Vec<_> = walk.children.iter().filter(|(_, child)| here(child)).collect();
-        let shared = children.iter().filter(|(key, _)| rest.binary_search_by(|(k, _)| (*k).cmp(key)).is_ok()).count();
+        let shared =
+            children.iter().filter(|(key, _)| rest.binary_search_by(|(k, _)| (*k).cmp(&**key)).is_ok()).count();
         cbor::write_map_head(out, children.len() + rest.len() - shared);
         let (mut children, mut rest) = (children.into_iter().peekable(), rest.into_iter().peekable());
         loop {
@@ -275,7 +278,7 @@ impl<'l> Rows<'l> {
                 (None, None) => return Ok(()),
                 (Some(_), None) => std::cmp::Ordering::Less,
                 (None, Some(_)) => std::cmp::Ordering::Greater,
-                (Some((key, _)), Some((other, _))) => (*key).cmp(*other),
+                (Some((key, _)), Some((other, _))) => (**key).cmp(*other),
             };
             let child = if order.is_le() { children.next() } else { None };
             let entry = if order.is_ge() { rest.next() } else { None };
@@ -355,8 +358,8 @@ impl Values {
     }
 }
 
-impl<'l> Walk<'l> {
-    fn new(node: &'l Node, has: &[Has]) -> Self {
+impl Walk {
+    fn new(node: &Node, has: &[Has]) -> Self {
         let leaves: Vec<_> = node
             .leaves
             .iter()
@@ -370,7 +373,7 @@ impl<'l> Walk<'l> {
         let children: Vec<_> = node
             .children
             .iter()
-            .map(|child| (&*child.key, Walk::new(&child.node, has)))
+            .map(|child| (child.key.clone(), Walk::new(&child.node, has)))
             .filter(|(_, walk)| !walk.leaves.is_empty() || !walk.children.is_empty())
             .collect();
         let always_children = children.iter().filter(|(_, walk)| walk.always).count();

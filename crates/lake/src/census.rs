@@ -31,16 +31,6 @@ pub(crate) struct Census {
     records: usize,
 }
 
-/// A path and type that the records of a file use, and the name of its column.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Used {
-    pub part: Part,
-    /// The keys below the section; empty for a bare value.
-    pub keys: Vec<Box<str>>,
-    pub kind: ColumnType,
-    pub column: String,
-}
-
 impl Census {
     /// Counts one record's sections.
     pub(crate) fn count(&mut self, parts: &record::Parts) -> Result<(), CborError> {
@@ -53,34 +43,33 @@ impl Census {
         Ok(())
     }
 
-    /// Decides which paths are columns of this file, and adds to `columns` those that the table does not have yet.
+    /// Decides which paths are columns of this file, adds to `columns` those that the table does not have yet, and
+    /// gives the names of all of them.
     ///
     /// A column that the table has is always used: it is paid for. A new path must be dense enough in this file.
     /// New columns are added in the order in which the records show them, so the first type seen gets the bare name
     /// and the outcome depends on the records alone.
-    pub(crate) fn choose(&self, columns: &mut Columns) -> Vec<Used> {
+    pub(crate) fn choose(&self, columns: &mut Columns) -> Vec<String> {
         let mut found = Vec::new();
         for part in Part::SECTIONS {
-            self.sections[part as usize].gather(part, part.name().to_owned(), &mut Vec::new(), &mut found);
+            self.sections[part as usize].gather(part.name().to_owned(), &mut found);
         }
         found.sort_by(|a, b| (a.seen.first, &a.path, a.kind).cmp(&(b.seen.first, &b.path, b.kind)));
         let least = dense_rows_min(self.records);
         let mut used = Vec::new();
-        for Candidate { part, keys, path, kind, seen } in found {
+        for Candidate { path, kind, seen } in found {
             let column = match columns.of_path(&path, kind) {
                 Some(column) => Some(column.clone()),
                 None if seen.records >= least => columns.add_path(&path, kind),
                 None => None,
             };
-            used.extend(column.map(|column| Used { part, keys, kind, column: column.name.to_string() }));
+            used.extend(column.map(|column| column.name.to_string()));
         }
         used
     }
 }
 
 struct Candidate {
-    part: Part,
-    keys: Vec<Box<str>>,
     path: String,
     kind: ColumnType,
     seen: Seen,
@@ -95,7 +84,9 @@ impl Node {
             Item::Array(len) if all_numbers(reader, len)? && len > 0 => self.saw(3, record),
             Item::Map(len) => {
                 for _ in 0..len {
-                    let Item::Text(key) = reader.next_item()? else { return Err(CborError::KeyType(reader.position())) };
+                    let Item::Text(key) = reader.next_item()? else {
+                        return Err(CborError::KeyType(reader.position()));
+                    };
                     if key_may_be_step(key) {
                         self.child(key).count(reader, record)?;
                     } else {
@@ -120,17 +111,15 @@ impl Node {
         self.children.entry(key.into()).or_default()
     }
 
-    fn gather(&self, part: Part, path: String, keys: &mut Vec<Box<str>>, found: &mut Vec<Candidate>) {
+    fn gather(&self, path: String, found: &mut Vec<Candidate>) {
         if path.len() > NAME_BYTES_MAX {
             return;
         }
         for (kind, seen) in TYPES.into_iter().zip(self.seen) {
-            found.extend(seen.map(|seen| Candidate { part, keys: keys.clone(), path: path.clone(), kind, seen }));
+            found.extend(seen.map(|seen| Candidate { path: path.clone(), kind, seen }));
         }
         for (key, child) in &self.children {
-            keys.push(key.clone());
-            child.gather(part, format!("{path}.{key}"), keys, found);
-            keys.pop();
+            child.gather(format!("{path}.{key}"), found);
         }
     }
 }

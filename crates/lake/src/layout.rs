@@ -2,6 +2,8 @@
 //! whose leaves are columns, its keys in canonical order. Writing and reading walk the same tree, so what one takes
 //! apart the other puts together, without sorting and without a tree of values.
 
+use std::sync::Arc;
+
 use record::Part;
 use record::cbor;
 
@@ -66,7 +68,7 @@ pub(crate) struct Node {
 #[derive(Clone, Debug)]
 pub(crate) struct Child {
     /// The key as CBOR text, head and all.
-    pub key: Box<[u8]>,
+    pub key: Arc<[u8]>,
     pub node: Node,
 }
 
@@ -84,8 +86,7 @@ impl Layout {
     ///
     /// A column's name says where its value belongs, so a file's own column names are all that reading it needs.
     pub(crate) fn new<'a>(table: &Columns, names: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut columns: Vec<Column> =
-            FIXED.iter().map(|&(name, kind)| Column { name: name.into(), kind }).collect();
+        let mut columns: Vec<Column> = FIXED.iter().map(|&(name, kind)| Column { name: name.into(), kind }).collect();
         columns.extend(
             Part::SECTIONS.iter().map(|p| Column { name: rest_name(p.name()).into(), kind: ColumnType::Bytes }),
         );

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, Schema};
-use uuid::Uuid;
 use record::cbor::{self, CborError, Item, Number, Reader};
 use record::{Body, Part, Parts, Stored};
+use uuid::Uuid;
 
 use crate::builder::Builder;
 use crate::columns::ColumnType;
@@ -51,6 +51,11 @@ impl<'l> Shredder<'l> {
     pub(crate) fn new(layout: &'l Layout) -> Self {
         let columns = layout.columns.iter().map(|c| Builder::new(c.kind)).collect();
         Self { layout, columns, rows: 0, rest: Vec::new() }
+    }
+
+    /// Rows appended since the last [`Shredder::finish`].
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
     }
 
     /// Appends one record.
