@@ -1,0 +1,129 @@
+//! One column as it grows.
+
+use std::sync::Arc;
+
+use arrow_array::ArrayRef;
+use arrow_array::builder::{
+    ArrayBuilder, BinaryBuilder, BooleanBuilder, Float64Builder, Int64Builder, ListBuilder, StringBuilder,
+    TimestampMicrosecondBuilder,
+};
+use arrow_schema::{DataType, Field};
+
+use crate::columns::ColumnType;
+
+/// A column as it grows. A row without a value is null, and is filled in when the next value comes, so a column costs
+/// nothing for records that do not have it. A value of another type than the column's is not taken; the layout sees
+/// to it that none is offered.
+pub(crate) enum Builder {
+    Int(Int64Builder),
+    Num(Float64Builder),
+    Bool(BooleanBuilder),
+    Str(StringBuilder),
+    Bytes(BinaryBuilder),
+    Time(TimestampMicrosecondBuilder),
+    Nums(ListBuilder<Float64Builder>),
+    Strs(ListBuilder<StringBuilder>),
+}
+
+impl Builder {
+    pub(crate) fn new(kind: ColumnType) -> Self {
+        let element = |data_type| Arc::new(Field::new("element", data_type, false));
+        match kind {
+            ColumnType::Int => Self::Int(Int64Builder::new()),
+            ColumnType::Num => Self::Num(Float64Builder::new()),
+            ColumnType::Bool => Self::Bool(BooleanBuilder::new()),
+            ColumnType::Str => Self::Str(StringBuilder::new()),
+            ColumnType::Bytes => Self::Bytes(BinaryBuilder::new()),
+            ColumnType::Time => Self::Time(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
+            ColumnType::Nums => {
+                Self::Nums(ListBuilder::new(Float64Builder::new()).with_field(element(DataType::Float64)))
+            }
+            ColumnType::Strs => Self::Strs(ListBuilder::new(StringBuilder::new()).with_field(element(DataType::Utf8))),
+        }
+    }
+
+    /// Fills up with nulls to `rows` rows.
+    fn pad(&mut self, rows: usize) {
+        match self {
+            Self::Int(b) => b.append_nulls(rows - b.len()),
+            Self::Num(b) => b.append_nulls(rows - b.len()),
+            Self::Bool(b) => b.append_nulls(rows - b.len()),
+            Self::Str(b) => b.append_nulls(rows - b.len()),
+            Self::Bytes(b) => b.append_nulls(rows - b.len()),
+            Self::Time(b) => b.append_nulls(rows - b.len()),
+            Self::Nums(b) => (b.len()..rows).for_each(|_| b.append_null()),
+            Self::Strs(b) => (b.len()..rows).for_each(|_| b.append_null()),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn int(&mut self, row: usize, value: i64) {
+        self.pad(row);
+        match self {
+            Self::Int(b) => b.append_value(value),
+            Self::Time(b) => b.append_value(value),
+            _ => debug_assert!(false, "an integer for another column"),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn num(&mut self, row: usize, value: f64) {
+        self.pad(row);
+        if let Self::Num(b) = self {
+            b.append_value(value);
+        }
+    }
+
+    pub(crate) fn bool(&mut self, row: usize, value: bool) {
+        self.pad(row);
+        if let Self::Bool(b) = self {
+            b.append_value(value);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn str(&mut self, row: usize, value: &str) {
+        self.pad(row);
+        if let Self::Str(b) = self {
+            b.append_value(value);
+        }
+    }
+
+    pub(crate) fn bytes(&mut self, row: usize, value: &[u8]) {
+        self.pad(row);
+        if let Self::Bytes(b) = self {
+            b.append_value(value);
+        }
+    }
+
+    pub(crate) fn nums(&mut self, row: usize, values: &[f64]) {
+        self.pad(row);
+        if let Self::Nums(b) = self {
+            b.values().append_slice(values);
+            b.append(true);
+        }
+    }
+
+    pub(crate) fn strs(&mut self, row: usize, values: &[&str]) {
+        self.pad(row);
+        if let Self::Strs(b) = self {
+            values.iter().for_each(|value| b.values().append_value(value));
+            b.append(true);
+        }
+    }
+
+    /// The column, `rows` long, and an empty one in its place.
+    pub(crate) fn finish(&mut self, rows: usize) -> ArrayRef {
+        self.pad(rows);
+        match self {
+            Self::Int(b) => Arc::new(b.finish()),
+            Self::Num(b) => Arc::new(b.finish()),
+            Self::Bool(b) => Arc::new(b.finish()),
+            Self::Str(b) => Arc::new(b.finish()),
+            Self::Bytes(b) => Arc::new(b.finish()),
+            Self::Time(b) => Arc::new(b.finish()),
+            Self::Nums(b) => Arc::new(b.finish()),
+            Self::Strs(b) => Arc::new(b.finish()),
+        }
+    }
+}

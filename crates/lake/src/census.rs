@@ -1,0 +1,136 @@
+//! What the records of one file hold: every path that might be a column, and how often with which type.
+
+use std::collections::HashMap;
+
+use record::Part;
+use record::cbor::{CborError, Item, Reader};
+
+use crate::columns::{ColumnType, Columns, NAME_BYTES_MAX, dense_rows_min, key_may_be_step};
+
+/// The types that a section's column may have, in the order of [`Node::seen`].
+const TYPES: [ColumnType; 4] = [ColumnType::Num, ColumnType::Bool, ColumnType::Str, ColumnType::Nums];
+
+/// Counts of the paths under one section.
+#[derive(Default)]
+struct Node {
+    /// For each of [`TYPES`]: records that have it here, and the place of the first among them.
+    seen: [Option<Seen>; 4],
+    children: HashMap<Box<str>, Node>,
+}
+
+#[derive(Clone, Copy)]
+struct Seen {
+    records: usize,
+    first: usize,
+}
+
+/// Counts of the paths of a file's records. Its size is bounded by the bytes of the records that it counts.
+#[derive(Default)]
+pub(crate) struct Census {
+    sections: [Node; Part::COUNT],
+    records: usize,
+}
+
+impl Census {
+    /// Counts one record's sections.
+    pub(crate) fn count(&mut self, parts: &record::Parts) -> Result<(), CborError> {
+        for part in Part::SECTIONS {
+            if let Some(bytes) = parts.get(part) {
+                self.sections[part as usize].count(&mut Reader::lenient(bytes), self.records)?;
+            }
+        }
+        self.records += 1;
+        Ok(())
+    }
+
+    /// Decides which paths are columns of this file, adds to `columns` those that the table does not have yet, and
+    /// gives the names of all of them.
+    ///
+    /// A column that the table has is always used: it is paid for. A new path must be dense enough in this file.
+    /// New columns are added in the order in which the records show them, so the first type seen gets the bare name
+    /// and the outcome depends on the records alone.
+    pub(crate) fn choose(&self, columns: &mut Columns) -> Vec<String> {
+        let mut found = Vec::new();
+        for part in Part::SECTIONS {
+            self.sections[part as usize].gather(part.name().to_owned(), &mut found);
+        }
+        found.sort_by(|a, b| (a.seen.first, &a.path, a.kind).cmp(&(b.seen.first, &b.path, b.kind)));
+        let least = dense_rows_min(self.records);
+        let mut used = Vec::new();
+        for Candidate { path, kind, seen } in found {
+            let column = match columns.of_path(&path, kind) {
+                Some(column) => Some(column.clone()),
+                None if seen.records >= least => columns.add_path(&path, kind),
+                None => None,
+            };
+            used.extend(column.map(|column| column.name.to_string()));
+        }
+        used
+    }
+}
+
+struct Candidate {
+    path: String,
+    kind: ColumnType,
+    seen: Seen,
+}
+
+impl Node {
+    fn count(&mut self, reader: &mut Reader<'_>, record: usize) -> Result<(), CborError> {
+        match reader.next_item()? {
+            Item::Number(n) if n.as_exact_f64().is_some() => self.saw(0, record),
+            Item::Bool(_) => self.saw(1, record),
+            Item::Text(_) => self.saw(2, record),
+            Item::Array(len) if all_numbers(reader, len)? && len > 0 => self.saw(3, record),
+            Item::Map(len) => {
+                for _ in 0..len {
+                    let Item::Text(key) = reader.next_item()? else {
+                        return Err(CborError::KeyType(reader.position()));
+                    };
+                    if key_may_be_step(key) {
+                        self.child(key).count(reader, record)?;
+                    } else {
+                        reader.skip()?;
+                    }
+                }
+            }
+            Item::Tag(_) => drop(reader.skip()?),
+            Item::Number(_) | Item::Array(_) | Item::Bytes(_) | Item::Null => {}
+        }
+        Ok(())
+    }
+
+    fn saw(&mut self, kind: usize, record: usize) {
+        self.seen[kind].get_or_insert(Seen { records: 0, first: record }).records += 1;
+    }
+
+    fn child(&mut self, key: &str) -> &mut Node {
+        if !self.children.contains_key(key) {
+            self.children.insert(key.into(), Node::default());
+        }
+        self.children.entry(key.into()).or_default()
+    }
+
+    fn gather(&self, path: String, found: &mut Vec<Candidate>) {
+        if path.len() > NAME_BYTES_MAX {
+            return;
+        }
+        for (kind, seen) in TYPES.into_iter().zip(self.seen) {
+            found.extend(seen.map(|seen| Candidate { path: path.clone(), kind, seen }));
+        }
+        for (key, child) in &self.children {
+            child.gather(format!("{path}.{key}"), found);
+        }
+    }
+}
+
+/// Reads the `len` elements of an array, and says whether each is a number that an `f64` holds exactly.
+fn all_numbers(reader: &mut Reader<'_>, len: usize) -> Result<bool, CborError> {
+    let mut all = true;
+    for _ in 0..len {
+        let mut ahead = reader.clone();
+        all &= matches!(ahead.next_item()?, Item::Number(n) if n.as_exact_f64().is_some());
+        reader.skip()?;
+    }
+    Ok(all)
+}

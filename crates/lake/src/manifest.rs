@@ -1,0 +1,141 @@
+//! What the Delta log says of one data file, beyond what Delta itself asks for.
+//!
+//! It stands in the `tags` of the file's `add` action, so it is committed with the file in one entry and survives
+//! whatever rewrites the log (checkpoints keep tags). The first and last index, the rows, the format and the key id
+//! stand in the Parquet footer too, so that a file found alone still says what it is.
+
+use std::collections::HashMap;
+
+/// The version of the file format that this crate writes.
+pub const FORMAT: u32 = 1;
+
+/// The key id of a file that is not encrypted.
+pub const NO_KEY: &str = "none";
+
+/// One data file, as the Delta log describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    /// File name, relative to the table's folder.
+    pub path: String,
+    /// Length in bytes.
+    pub bytes: u64,
+    /// Version of the file format, [`FORMAT`].
+    pub format: u32,
+    /// Which key the file is encrypted under: [`NO_KEY`] until encryption comes.
+    pub key_id: String,
+    /// The lowest index in the file.
+    pub first_index: u64,
+    /// The highest index in the file. Indices between the two may stand in other files.
+    pub last_index: u64,
+    /// Rows in the file.
+    pub rows: u64,
+    /// SHA-256 of the file's bytes.
+    pub sha256: [u8; 32],
+    /// The lowest record id in the file, as text.
+    pub min_id: String,
+    /// The highest record id in the file, as text.
+    pub max_id: String,
+    /// The Delta statistics of the file, as this crate wrote them.
+    pub stats: String,
+}
+
+/// Why an `add` action is not one of ours.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ManifestError {
+    /// A tag is missing or cannot be read.
+    #[error(
+        "the log entry of file {path:?} has no usable tag {tag:?}; another tool wrote it, or _delta_log was changed"
+    )]
+    Tag {
+        /// The file.
+        path: String,
+        /// The tag.
+        tag: &'static str,
+    },
+    /// A format of a later version.
+    #[error("file {path:?} has format {found}, this version reads up to {FORMAT}; use the version that wrote it")]
+    Format {
+        /// The file.
+        path: String,
+        /// Its format.
+        found: u32,
+    },
+}
+
+/// What Delta's `add` action gives of a file.
+pub(crate) struct Added {
+    pub path: String,
+    pub bytes: i64,
+    pub tags: HashMap<String, Option<String>>,
+    pub stats: Option<String>,
+}
+
+impl Manifest {
+    /// The tags of the file's `add` action.
+    pub(crate) fn tags(&self) -> HashMap<String, Option<String>> {
+        [
+            ("onrecord.format", self.format.to_string()),
+            ("onrecord.key_id", self.key_id.clone()),
+            ("onrecord.first_index", self.first_index.to_string()),
+            ("onrecord.last_index", self.last_index.to_string()),
+            ("onrecord.rows", self.rows.to_string()),
+            ("onrecord.sha256", hex(&self.sha256)),
+            ("onrecord.min_id", self.min_id.clone()),
+            ("onrecord.max_id", self.max_id.clone()),
+        ]
+        .into_iter()
+        .map(|(tag, value)| (tag.to_owned(), Some(value)))
+        .collect()
+    }
+
+    /// The manifest that an `add` action carries.
+    pub(crate) fn read(added: Added) -> Result<Self, ManifestError> {
+        let Added { path, bytes, tags, stats } = added;
+        let tag = |tag: &'static str| {
+            let value = tags.get(tag).cloned().flatten();
+            value.ok_or_else(|| ManifestError::Tag { path: path.clone(), tag })
+        };
+        let number = |name: &'static str| {
+            let no = |_| ManifestError::Tag { path: path.clone(), tag: name };
+            tag(name)?.parse::<u64>().map_err(no)
+        };
+        let unusable = |tag| ManifestError::Tag { path: path.clone(), tag };
+        let format = u32::try_from(number("onrecord.format")?).unwrap_or(u32::MAX);
+        if format > FORMAT {
+            return Err(ManifestError::Format { path, found: format });
+        }
+        Ok(Self {
+            format,
+            key_id: tag("onrecord.key_id")?,
+            first_index: number("onrecord.first_index")?,
+            last_index: number("onrecord.last_index")?,
+            rows: number("onrecord.rows")?,
+            sha256: unhex(&tag("onrecord.sha256")?).ok_or_else(|| unusable("onrecord.sha256"))?,
+            min_id: tag("onrecord.min_id")?,
+            max_id: tag("onrecord.max_id")?,
+            bytes: u64::try_from(bytes).map_err(|_| unusable("size"))?,
+            stats: stats.unwrap_or_default(),
+            path,
+        })
+    }
+}
+
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, b| {
+        let _ = write!(text, "{b:02x}");
+        text
+    })
+}
+
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    let mut out = [0; 32];
+    if text.len() != 64 || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+        return None;
+    }
+    for (byte, pair) in out.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(out)
+}

@@ -1,0 +1,343 @@
+//! Reads one data file: its rows as records, or single rows by number.
+//!
+//! A file's bytes are believed nowhere. A length is checked before memory is taken for it, a column whose type is
+//! not the table's is an error, and a row that is no record is an error that names file and row. The Parquet library
+//! can still panic over bytes that no writer made; as a last resort such a panic is caught and becomes an error too.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::Int64Type;
+use arrow_schema::ArrowError;
+use host::{FileError, Host};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
+};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::PageIndexPolicy;
+use parquet::file::statistics::Statistics;
+use record::Stored;
+
+use crate::assemble::{RowError, Rows};
+use crate::columns::{ColumnType, Columns};
+use crate::layout::Layout;
+use crate::source::Source;
+use crate::table::panic_message;
+
+/// Rows decoded at a time: what a scan holds in memory, times the columns.
+const BATCH_ROWS: usize = 4_096;
+
+/// Why a data file could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The file could not be opened or read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The file is no Parquet, or is damaged.
+    #[error("file {file:?} cannot be read: {cause}; verify the trail, and restore the file from a copy")]
+    Parquet {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        cause: ParquetError,
+    },
+    /// The file's columns could not be decoded.
+    #[error("file {file:?} cannot be decoded: {cause}; verify the trail, and restore the file from a copy")]
+    Arrow {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        cause: ArrowError,
+    },
+    /// A panic of the library over the file's bytes.
+    #[error("file {file:?} is malformed: reading it ended in a panic ({what}); restore the file from a copy")]
+    Panicked {
+        /// The file.
+        file: String,
+        /// The panic's message.
+        what: String,
+    },
+    /// A column that the table does not have, or has with another type.
+    #[error("file {file:?} has a column {column:?} of type {found} that the table does not have; verify the trail")]
+    Column {
+        /// The file.
+        file: String,
+        /// The column.
+        column: String,
+        /// Its type in the file.
+        found: String,
+    },
+    /// A row is no record.
+    #[error("file {file:?}, row {row}: {cause}; verify the trail, and restore the file from a copy")]
+    Row {
+        /// The file.
+        file: String,
+        /// The row, from 0.
+        row: u64,
+        /// What is wrong.
+        cause: RowError,
+    },
+}
+
+/// One record of a file and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// The record's index in the trail.
+    pub index: u64,
+    /// Its row in the file, from 0.
+    pub row: u64,
+    /// The record.
+    pub stored: Stored,
+}
+
+/// An open data file.
+pub(crate) struct FileReader {
+    name: String,
+    source: Source,
+    metadata: ArrowReaderMetadata,
+    layout: Arc<Layout>,
+}
+
+impl FileReader {
+    /// Opens the file `name` in `folder` and reads its footer and page index.
+    pub(crate) fn open(host: &Host, folder: &Path, name: &str, columns: &Columns) -> Result<Self, ReadError> {
+        let source = Source::open(host, &folder.join(name))?;
+        let options =
+            ArrowReaderOptions::new().with_skip_arrow_metadata(true).with_page_index_policy(PageIndexPolicy::Optional);
+        let metadata = guarded(name, || ArrowReaderMetadata::load(&source, options))?
+            .map_err(|cause| ReadError::Parquet { file: name.to_owned(), cause })?;
+        for field in metadata.schema().fields() {
+            let kind = ColumnType::of_data_type(field.data_type());
+            if kind.is_none() || columns.get(field.name()).map(|c| c.kind) != kind {
+                let (column, found) = (field.name().clone(), field.data_type().to_string());
+                return Err(ReadError::Column { file: name.to_owned(), column, found });
+            }
+        }
+        let names = metadata.schema().fields().iter().map(|f| f.name().as_str());
+        let layout = Arc::new(Layout::new(columns, names));
+        Ok(Self { name: name.to_owned(), source, metadata, layout })
+    }
+
+    pub(crate) fn metadata(&self) -> &ArrowReaderMetadata {
+        &self.metadata
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
+    /// Rows that the footer claims.
+    pub(crate) fn row_count(&self) -> u64 {
+        u64::try_from(self.metadata.metadata().file_metadata().num_rows()).unwrap_or(0)
+    }
+
+    fn builder(&self) -> ParquetRecordBatchReaderBuilder<Source> {
+        ParquetRecordBatchReaderBuilder::new_with_metadata(self.source.clone(), self.metadata.clone())
+            .with_batch_size(BATCH_ROWS)
+    }
+
+    fn parquet(&self, cause: ParquetError) -> ReadError {
+        ReadError::Parquet { file: self.name.clone(), cause }
+    }
+
+    /// Every row of the file.
+    pub(crate) fn batches(&self) -> Result<Batches, ReadError> {
+        self.built(self.builder(), 0)
+    }
+
+    /// The rows of one row group.
+    pub(crate) fn group(&self, group: usize) -> Result<Batches, ReadError> {
+        self.built(self.builder().with_row_groups(vec![group]), self.group_start(group))
+    }
+
+    fn built(&self, builder: ParquetRecordBatchReaderBuilder<Source>, row: u64) -> Result<Batches, ReadError> {
+        let reader = guarded(&self.name, || builder.build())?.map_err(|e| self.parquet(e))?;
+        Ok(Batches { file: self.name.clone(), reader, row })
+    }
+
+    /// The file's first row in that row group.
+    pub(crate) fn group_start(&self, group: usize) -> u64 {
+        let groups = &self.metadata.metadata().row_groups()[..group];
+        groups.iter().map(|g| u64::try_from(g.num_rows()).unwrap_or(0)).sum()
+    }
+
+    pub(crate) fn groups(&self) -> usize {
+        self.metadata.metadata().num_row_groups()
+    }
+
+    /// The place of a column among the file's leaves, if the file has it and it is no list.
+    pub(crate) fn leaf(&self, column: &str) -> Option<usize> {
+        let schema = self.metadata.parquet_schema();
+        // A leaf's path is compared step by step: names hold dots, so the joined path would be ambiguous.
+        (0..schema.num_columns()).find(|&leaf| *schema.column(leaf).path().parts() == [column.to_owned()])
+    }
+
+    /// The values of one leaf in one row group.
+    fn column(&self, group: usize, leaf: usize) -> Result<Batches, ReadError> {
+        let mask = ProjectionMask::leaves(self.metadata.parquet_schema(), [leaf]);
+        let builder = self.builder().with_row_groups(vec![group]).with_projection(mask);
+        self.built(builder, self.group_start(group))
+    }
+
+    /// The row of the record with that index.
+    pub(crate) fn row_of_index(&self, index: u64) -> Result<Option<u64>, ReadError> {
+        let (Ok(wanted), Some(leaf)) = (i64::try_from(index), self.leaf("index")) else { return Ok(None) };
+        for group in 0..self.groups() {
+            let statistics = self.metadata.metadata().row_group(group).column(leaf).statistics();
+            if let Some(Statistics::Int64(s)) = statistics
+                && (s.min_opt().is_some_and(|min| *min > wanted) || s.max_opt().is_some_and(|max| *max < wanted))
+            {
+                continue;
+            }
+            for batch in self.column(group, leaf)? {
+                let (first, batch) = batch?;
+                let Some(values) = batch.column(0).as_primitive_opt::<Int64Type>() else { continue };
+                if let Some(at) = values.values().iter().position(|v| *v == wanted) {
+                    return Ok(Some(first + at as u64));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The rows in which text column `column` has one of `wanted`: (place in `wanted`, row).
+    pub(crate) fn rows_of_text(&self, column: &str, wanted: &[&str]) -> Result<Vec<(usize, u64)>, ReadError> {
+        let mut found = Vec::new();
+        let Some(leaf) = self.leaf(column) else { return Ok(found) };
+        for group in 0..self.groups() {
+            let filter = guarded(&self.name, || self.builder().get_row_group_column_bloom_filter(group, leaf))?
+                .map_err(|e| self.parquet(e))?;
+            let likely: std::collections::HashMap<&str, usize> = wanted
+                .iter()
+                .enumerate()
+                .filter(|(_, value)| filter.as_ref().is_none_or(|f| f.check(**value)))
+                .map(|(place, value)| (*value, place))
+                .collect();
+            if likely.is_empty() {
+                continue;
+            }
+            for batch in self.column(group, leaf)? {
+                let (first, batch) = batch?;
+                let Some(values) = batch.column(0).as_string_opt::<i32>() else { continue };
+                let hits = values.iter().enumerate().filter_map(|(at, value)| Some((*likely.get(value?)?, at)));
+                found.extend(hits.map(|(place, at)| (place, first + at as u64)));
+            }
+        }
+        Ok(found)
+    }
+
+    /// The records in the given rows, which are sorted and without repeats. Only the pages that hold them are read.
+    pub(crate) fn rows(&self, rows: &[u64]) -> Result<Vec<Placed>, ReadError> {
+        let total = usize::try_from(self.row_count()).unwrap_or(0);
+        let ranges = rows.iter().filter_map(|&row| usize::try_from(row).ok()).map(|row| row..row + 1);
+        let selection = RowSelection::from_consecutive_ranges(ranges, total);
+        let mut numbers = rows.iter().copied();
+        let mut found = Vec::with_capacity(rows.len());
+        for batch in self.built(self.builder().with_row_selection(selection), 0)? {
+            let (_, batch) = batch?;
+            let batch = self.records(&batch, rows.first().copied().unwrap_or(0))?;
+            for (at, row) in (0..batch.len()).zip(&mut numbers) {
+                found.push(self.placed(&batch, at, row)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// `batch`, which begins at row `first`, as records.
+    pub(crate) fn records(&self, batch: &RecordBatch, first: u64) -> Result<Rows, ReadError> {
+        Rows::new(&self.layout, batch).map_err(|cause| self.row(first, cause))
+    }
+
+    /// The record at place `at` of a batch, which is row `row` of the file.
+    pub(crate) fn placed(&self, batch: &Rows, at: usize, row: u64) -> Result<Placed, ReadError> {
+        let read = || Ok(Placed { index: batch.index(at)?, row, stored: batch.stored(at)? });
+        read().map_err(|cause| self.row(row, cause))
+    }
+
+    fn row(&self, row: u64, cause: RowError) -> ReadError {
+        ReadError::Row { file: self.name.clone(), row, cause }
+    }
+}
+
+/// Runs of rows of a file, each with the number of its first row.
+pub(crate) struct Batches {
+    file: String,
+    reader: ParquetRecordBatchReader,
+    row: u64,
+}
+
+impl Iterator for Batches {
+    type Item = Result<(u64, RecordBatch), ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = match guarded(&self.file, || self.reader.next()) {
+            Err(panicked) => return Some(Err(panicked)),
+            Ok(None) => return None,
+            Ok(Some(Err(cause))) => return Some(Err(ReadError::Arrow { file: self.file.clone(), cause })),
+            Ok(Some(Ok(batch))) => batch,
+        };
+        let first = self.row;
+        self.row += batch.num_rows() as u64;
+        Some(Ok((first, batch)))
+    }
+}
+
+/// Every record of a file in the order of its rows, with the memory of one batch.
+pub struct FileRows {
+    reader: Arc<FileReader>,
+    batches: Batches,
+    batch: Option<(u64, Rows)>,
+    at: usize,
+    failed: bool,
+}
+
+impl FileRows {
+    pub(crate) fn new(reader: Arc<FileReader>) -> Result<Self, ReadError> {
+        let batches = reader.batches()?;
+        Ok(Self { reader, batches, batch: None, at: 0, failed: false })
+    }
+
+    fn step(&mut self) -> Result<Option<Placed>, ReadError> {
+        loop {
+            if let Some((first, rows)) = &self.batch
+                && self.at < rows.len()
+            {
+                let placed = self.reader.placed(rows, self.at, first + self.at as u64)?;
+                self.at += 1;
+                return Ok(Some(placed));
+            }
+            let Some(batch) = self.batches.next() else { return Ok(None) };
+            let (first, batch) = batch?;
+            self.batch = Some((first, self.reader.records(&batch, first)?));
+            self.at = 0;
+        }
+    }
+}
+
+impl Iterator for FileRows {
+    type Item = Result<Placed, ReadError>;
+
+    /// The next record; nothing more comes after an error.
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let step = self.step();
+        self.failed = step.is_err();
+        step.transpose()
+    }
+}
+
+/// Does `work`, and makes an error of a panic in it.
+fn guarded<T>(file: &str, work: impl FnOnce() -> T) -> Result<T, ReadError> {
+    catch_unwind(AssertUnwindSafe(work))
+        .map_err(|panic| ReadError::Panicked { file: file.to_owned(), what: panic_message(&*panic) })
+}

@@ -1,0 +1,419 @@
+//! The writer of a lake: carries out settle plans, one at a time.
+//!
+//! ```text
+//! remove orphans → write files, fsync each → fsync the folder → read every row back, compare digests (I5)
+//!                → one Delta commit → new snapshot
+//! ```
+//!
+//! A crash or an error anywhere before the commit leaves only data files that no version names. They are called
+//! `settle-<watermark>-…`, and every committed file of that watermark is named by the version that set the next one,
+//! so a file that no version names and whose watermark is not below the table's is an orphan. Only the writer removes
+//! them, before each settle and when it opens; a reader never does.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use host::{FileError, Host};
+use record::Digest;
+
+use crate::manifest::Manifest;
+use crate::plan::{PlannedFile, SettlePlan};
+use crate::reader::{FileReader, ReadError};
+use crate::snapshot::Snapshot;
+use crate::table::{Change, Table, TableError};
+use crate::writer::{self, Row, STEP, WriteError};
+
+/// Why records were not settled. Nothing of the journal may be dropped.
+#[derive(Debug, thiserror::Error)]
+pub enum SettleError {
+    /// An earlier settle failed in a way that only a restart can clear up.
+    #[error("the lake's writer stopped after an error that only a restart clears up; start again")]
+    Stopped,
+    /// The plan was made for another version of the table.
+    #[error("the plan was made for version {planned} of the table, which is at {found}; plan again")]
+    Stale {
+        /// The version it was made for.
+        planned: u64,
+        /// The version that is current.
+        found: u64,
+    },
+    /// Files could not be listed, removed or fsynced.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A data file was not written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// A data file could not be read back.
+    #[error("reading back what was written failed, so nothing was committed: {0}")]
+    ReadBack(#[from] ReadError),
+    /// A row came back as another record than the one appended (I5).
+    #[error(
+        "record {index} came back from file {file:?}, row {row}, with digest {found} instead of {expected}; nothing was committed"
+    )]
+    Mismatch {
+        /// The record's index.
+        index: u64,
+        /// The file.
+        file: String,
+        /// The row, from 0.
+        row: u64,
+        /// The digest it was appended with.
+        expected: Digest,
+        /// The digest of what came back.
+        found: Digest,
+    },
+    /// A row came back at another place than the one it was written to, or not at all.
+    #[error("row {row} of file {file:?} should hold record {expected:?} and holds {found:?}; nothing was committed")]
+    Displaced {
+        /// The file.
+        file: String,
+        /// The row, from 0.
+        row: u64,
+        /// The index it was written with.
+        expected: Option<u64>,
+        /// The index that came back.
+        found: Option<u64>,
+    },
+    /// The caller knows no digest of a record that it wants settled.
+    #[error("record {index} has no digest to hold it against; settle only what is appended")]
+    Unknown {
+        /// The record's index.
+        index: u64,
+    },
+    /// The commit did not land, or nobody knows.
+    #[error(transparent)]
+    Table(#[from] TableError),
+}
+
+impl SettleError {
+    /// Whether the writer must stop and recover from what is on disk, rather than settle again.
+    pub fn is_fatal(&self) -> bool {
+        match self {
+            Self::Stopped => true,
+            Self::Table(error) => error.is_fatal(),
+            Self::File(error) | Self::Write(WriteError::File(error)) => is_sync(error),
+            _ => false,
+        }
+    }
+}
+
+fn is_sync(error: &FileError) -> bool {
+    use host::Operation::{SyncAll, SyncData, SyncFolder};
+    matches!(error, FileError::Io { operation: SyncAll | SyncData | SyncFolder, .. })
+}
+
+/// A lake under its one writer (I6; the caller holds the trail's lock).
+pub struct Lake {
+    table: Table,
+    snapshot: Snapshot,
+    stopped: bool,
+}
+
+impl Lake {
+    /// Opens the lake in `folder`, or makes it; removes what a crash left behind.
+    pub fn open(host: Host, folder: impl AsRef<Path>) -> Result<Self, SettleError> {
+        let table = Table::at(host, folder.as_ref())?;
+        let version = table.create_or_recover()?;
+        let snapshot = Snapshot::of(&table, version);
+        let lake = Self { table, snapshot, stopped: false };
+        lake.remove_orphans()?;
+        Ok(lake)
+    }
+
+    /// The newest version.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// Carries out `plan`, and gives the version that holds its records. `expected` is the digest that each was
+    /// appended with, from wherever the caller keeps the tree's entries.
+    ///
+    /// When it returns `Ok`, every record of the plan was read back from its file and re-hashed to that digest, and
+    /// files, log and folders are fsynced (I5). When it returns an error nothing may be dropped; after one that
+    /// [`SettleError::is_fatal`] the lake takes no more plans and must be opened again.
+    pub fn settle(
+        &mut self,
+        plan: &SettlePlan<'_>,
+        expected: &dyn Fn(u64) -> Option<Digest>,
+    ) -> Result<&Snapshot, SettleError> {
+        if self.stopped {
+            return Err(SettleError::Stopped);
+        }
+        if plan.base_version != self.snapshot.version() {
+            return Err(SettleError::Stale { planned: plan.base_version, found: self.snapshot.version() });
+        }
+        match self.carry_out(plan, expected) {
+            Ok(snapshot) => self.snapshot = snapshot,
+            Err(error) => {
+                self.stopped = error.is_fatal();
+                return Err(error);
+            }
+        }
+        Ok(&self.snapshot)
+    }
+
+    fn carry_out(
+        &self,
+        plan: &SettlePlan<'_>,
+        expected: &dyn Fn(u64) -> Option<Digest>,
+    ) -> Result<Snapshot, SettleError> {
+        self.remove_orphans()?;
+        let mut files = Vec::with_capacity(plan.files.len());
+        for file in &plan.files {
+            files.push(self.write(plan, file)?);
+        }
+        let host = self.table.host();
+        host.sync_dir(self.table.folder(), STEP)?;
+        for (file, manifest) in plan.files.iter().zip(&files) {
+            self.read_back(plan, file, manifest, expected)?;
+        }
+        let columns = (!plan.new_columns.is_empty()).then(|| (*plan.columns).clone());
+        let change = Change { columns, files, watermark: plan.watermark };
+        let version = self.table.commit(self.snapshot.base(), change)?;
+        Ok(self.snapshot.next(version))
+    }
+
+    fn write(&self, plan: &SettlePlan<'_>, file: &PlannedFile) -> Result<Manifest, SettleError> {
+        let host = self.table.host();
+        // The random part keeps a name from ever standing for two different contents, in any cache.
+        let name = file_name(self.snapshot.watermark(), u64::from_be_bytes(host.random()));
+        let row = |&at: &usize| {
+            let (index, stored) = &plan.records[at];
+            Row { index: *index, stored, facts: &plan.facts[at] }
+        };
+        let rows: Vec<Row<'_>> = file.rows.iter().map(row).collect();
+        Ok(writer::write(host, self.table.folder(), &name, &file.layout, &rows)?)
+    }
+
+    fn read_back(
+        &self,
+        plan: &SettlePlan<'_>,
+        file: &PlannedFile,
+        manifest: &Manifest,
+        expected: &dyn Fn(u64) -> Option<Digest>,
+    ) -> Result<(), SettleError> {
+        let reader = FileReader::open(self.table.host(), self.table.folder(), &manifest.path, &plan.columns)?;
+        let mut written = file.rows.iter().map(|&at| plan.records[at].0);
+        let displaced =
+            |row, expected, found| SettleError::Displaced { file: manifest.path.clone(), row, expected, found };
+        for placed in crate::reader::FileRows::new(Arc::new(reader))? {
+            let placed = placed?;
+            let (index, row) = (placed.index, placed.row);
+            let wanted = written.next();
+            if wanted != Some(index) {
+                return Err(displaced(row, wanted, Some(index)));
+            }
+            let expected = expected(index).ok_or(SettleError::Unknown { index })?;
+            let found = placed.stored.digest();
+            if found != expected {
+                return Err(SettleError::Mismatch { index, file: manifest.path.clone(), row, expected, found });
+            }
+        }
+        match written.next() {
+            Some(missing) => Err(displaced(manifest.rows, Some(missing), None)),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes the files that a settle wrote and did not commit. Their removal is made durable, since what is erased
+    /// later must not live on in one of them.
+    fn remove_orphans(&self) -> Result<(), SettleError> {
+        let host = self.table.host();
+        let orphans = self.orphans()?;
+        for path in &orphans {
+            match host.remove(path, STEP) {
+                Err(error) if !error.is_not_found() => return Err(error.into()),
+                _ => {}
+            }
+        }
+        if !orphans.is_empty() {
+            host.sync_dir(self.table.folder(), STEP)?;
+        }
+        Ok(())
+    }
+
+    fn orphans(&self) -> Result<Vec<PathBuf>, SettleError> {
+        let live = |name: &str| self.snapshot.files().iter().any(|file| file.path == name);
+        let is_orphan = |path: &PathBuf| {
+            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+            watermark_of(name).is_some_and(|watermark| watermark >= self.snapshot.watermark()) && !live(name)
+        };
+        let paths = self.table.host().list(self.table.folder(), STEP)?;
+        Ok(paths.into_iter().filter(is_orphan).collect())
+    }
+}
+
+/// The name of a data file written at that watermark.
+fn file_name(watermark: u64, random: u64) -> String {
+    format!("settle-{watermark:020}-{random:016x}.parquet")
+}
+
+/// The watermark at which a data file was written, if it is named as one.
+fn watermark_of(name: &str) -> Option<u64> {
+    let (watermark, random) = name.strip_prefix("settle-")?.strip_suffix(".parquet")?.split_once('-')?;
+    (watermark.len() == 20 && random.len() == 16).then(|| watermark.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use host::{Fault, FaultLog, FaultTable};
+    use proptest::prelude::*;
+    use proptest::strategy::ValueTree as _;
+    use proptest::test_runner::{Config, TestRunner};
+    use record::Stored;
+
+    use super::*;
+    use crate::arbitrary;
+    use crate::plan::plan_settle;
+
+    /// Settles `records` and gives every record that is in the lake after, by index.
+    fn settle(lake: &mut Lake, records: &[(u64, Stored)]) -> Result<(), SettleError> {
+        let plan = plan_settle(lake.snapshot(), records).unwrap();
+        let first = records[0].0;
+        lake.settle(&plan, &|index| Some(records.get((index - first) as usize)?.1.digest())).map(drop)
+    }
+
+    fn all(snapshot: &Snapshot) -> BTreeMap<u64, Stored> {
+        let mut all = BTreeMap::new();
+        for file in snapshot.files() {
+            for placed in snapshot.rows(file).unwrap() {
+                let placed = placed.unwrap();
+                assert!(all.insert(placed.index, placed.stored).is_none(), "index {} twice", placed.index);
+            }
+        }
+        all
+    }
+
+    fn sample(seed: u8, first: u64, len: usize) -> Vec<(u64, Stored)> {
+        let rng = proptest::test_runner::TestRng::from_seed(proptest::test_runner::RngAlgorithm::ChaCha, &[seed; 32]);
+        let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+        arbitrary::run(first, len..len + 1).new_tree(&mut runner).unwrap().current()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        /// I5, I7, I14: two settles with whatever columns they need, reopened by writer and reader.
+        #[test]
+        fn what_was_settled_is_there_byte_for_byte_after_reopening(
+            one in arbitrary::run(0, 1..40),
+            two in arbitrary::run(1000, 1..40),
+        ) {
+            let two: Vec<_> = (one.len() as u64..).zip(two).map(|(index, (_, stored))| (index, stored)).collect();
+            let folder = tempfile::tempdir().unwrap();
+            let mut lake = Lake::open(Host::system(), folder.path()).unwrap();
+            settle(&mut lake, &one).unwrap();
+            let held = lake.snapshot().clone();
+            settle(&mut lake, &two).unwrap();
+            let both: BTreeMap<u64, Stored> = one.iter().chain(&two).cloned().collect();
+            prop_assert_eq!(&all(lake.snapshot()), &both);
+            prop_assert_eq!(all(&held), one.iter().cloned().collect());
+            let reader = Snapshot::open(Host::system(), folder.path()).unwrap();
+            prop_assert_eq!(&all(&reader), &both);
+            prop_assert_eq!(reader.watermark(), both.len() as u64);
+            let again = Lake::open(Host::system(), folder.path()).unwrap();
+            prop_assert_eq!(&all(again.snapshot()), &both);
+            prop_assert_eq!(again.snapshot().columns().list(), lake.snapshot().columns().list());
+        }
+    }
+
+    /// Every system call of a settle fails in every way; then the lake is opened and settled again.
+    #[test]
+    fn each_record_is_there_once_whatever_fails() {
+        let (one, two) = (sample(1, 0, 30), sample(2, 30, 30));
+        let log = Arc::new(FaultLog::new());
+        let run = |host: Host, folder: &Path| -> Result<(), SettleError> {
+            let mut lake = Lake::open(host, folder)?;
+            if lake.snapshot().watermark() == 0 {
+                settle(&mut lake, &one)?;
+            }
+            if lake.snapshot().watermark() == 30 {
+                settle(&mut lake, &two)?;
+            }
+            Ok(())
+        };
+        let folder = tempfile::tempdir().unwrap();
+        run(Host::builder().faults(log.clone()).build(), folder.path()).unwrap();
+        let points = log.points();
+        assert!(
+            points.keys().any(|p| p == "delta.rename") && points.keys().any(|p| p == "parquet.fsync"),
+            "{points:?}"
+        );
+        let both: BTreeMap<u64, Stored> = one.iter().chain(&two).cloned().collect();
+        for (point, visits) in points.into_iter().filter(|(point, _)| !point.ends_with(".read")) {
+            for nth in 1..=visits {
+                for fault in [Fault::FailBefore(5), Fault::FailAfter(5), Fault::ShortWrite(28)] {
+                    let folder = tempfile::tempdir().unwrap();
+                    let faulty = Host::builder().faults(FaultTable::one(&point, nth, fault)).build();
+                    let failed = run(faulty, folder.path());
+                    run(Host::system(), folder.path()).unwrap();
+                    let snapshot = Snapshot::open(Host::system(), folder.path()).unwrap();
+                    assert_eq!(all(&snapshot), both, "{point} {nth} {fault:?} {failed:?}");
+                    let files = host::Host::system().list(folder.path(), "test").unwrap();
+                    let data = files.iter().filter(|f| f.extension().is_some_and(|e| e == "parquet")).count();
+                    assert_eq!(data, snapshot.files().len(), "orphans after {point} {nth} {fault:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_failed_fsync_stops_the_writer() {
+        let records = sample(3, 0, 5);
+        for point in ["parquet.fsync", "parquet.fsync-folder", "delta.fsync-folder"] {
+            let folder = tempfile::tempdir().unwrap();
+            drop(Lake::open(Host::system(), folder.path()).unwrap());
+            let visits = Arc::new(FaultLog::new());
+            let opened = Host::builder().faults(visits.clone()).build();
+            drop(Lake::open(opened, folder.path()).unwrap());
+            let nth = visits.visits(point) + 1;
+            let faulty = Host::builder().faults(FaultTable::one(point, nth, Fault::FailAfter(5))).build();
+            let mut lake = Lake::open(faulty, folder.path()).unwrap();
+            let error = settle(&mut lake, &records).unwrap_err();
+            assert!(error.is_fatal(), "{point}: {error}");
+            assert!(matches!(settle(&mut lake, &records), Err(SettleError::Stopped)), "{point}");
+        }
+    }
+
+    #[test]
+    fn a_record_that_comes_back_otherwise_is_not_committed() {
+        let folder = tempfile::tempdir().unwrap();
+        let records = sample(4, 0, 8);
+        let mut lake = Lake::open(Host::system(), folder.path()).unwrap();
+        let plan = plan_settle(lake.snapshot(), &records).unwrap();
+        let wrong = |index: u64| Some(records[(index as usize + 1) % 8].1.digest());
+        assert!(matches!(lake.settle(&plan, &wrong), Err(SettleError::Mismatch { .. })));
+        assert!(matches!(lake.settle(&plan, &|_| None), Err(SettleError::Unknown { .. })));
+        assert_eq!(lake.snapshot().version(), 0);
+        settle(&mut lake, &records).unwrap();
+        assert_eq!(all(lake.snapshot()).len(), 8);
+    }
+
+    #[test]
+    fn a_stale_plan_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let records = sample(4, 0, 8);
+        let mut lake = Lake::open(Host::system(), folder.path()).unwrap();
+        let plan = plan_settle(lake.snapshot(), &records).unwrap();
+        settle(&mut lake, &records).unwrap();
+        assert!(matches!(lake.settle(&plan, &|_| None), Err(SettleError::Stale { planned: 0, found: 1 })));
+        assert!(plan_settle(lake.snapshot(), &records).is_err());
+    }
+
+    #[test]
+    fn a_reader_removes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(Lake::open(Host::system(), folder.path()).unwrap());
+        let orphan = folder.path().join(file_name(0, 7));
+        let foreign = folder.path().join("notes.parquet");
+        for path in [&orphan, &foreign] {
+            Host::system().put_new(path, b"x", "test").unwrap();
+        }
+        Snapshot::open(Host::system(), folder.path()).unwrap();
+        assert!(orphan.exists());
+        Lake::open(Host::system(), folder.path()).unwrap();
+        assert!(!orphan.exists() && foreign.exists());
+    }
+}

@@ -1,0 +1,204 @@
+//! One version of the lake, as a reader holds it: immutable, cheap to clone, never changed by a settle (I14).
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use host::Host;
+use parking_lot::Mutex;
+use uuid::Uuid;
+
+use crate::columns::Columns;
+use crate::manifest::Manifest;
+use crate::reader::{FileReader, FileRows, Placed, ReadError};
+use crate::table::{Table, TableError, Version};
+
+/// Open files whose footers are kept: some 100 KB each with their page index.
+const OPEN_FILES_MAX: usize = 64;
+
+/// A version of the lake.
+#[derive(Clone)]
+pub struct Snapshot {
+    host: Host,
+    folder: Arc<Path>,
+    version: Arc<Version>,
+    open: Arc<OpenFiles>,
+}
+
+/// Files that were read lately, most lately last. Data files never change, so versions share them.
+type OpenFiles = Mutex<Vec<(String, Arc<FileReader>)>>;
+
+/// A record, and the file and row in which it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The file's name.
+    pub file: String,
+    /// The record and its row.
+    pub placed: Placed,
+}
+
+/// A column that records are looked up by, with a Bloom filter in each file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// The record's id, as text.
+    Id,
+    /// `subject.id`.
+    Subject,
+    /// `subject.case`.
+    Case,
+    /// `trace.trace_id`.
+    Trace,
+}
+
+impl Lookup {
+    fn column(self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::Subject => "subject.id",
+            Self::Case => "subject.case",
+            Self::Trace => "trace.trace_id",
+        }
+    }
+}
+
+impl Snapshot {
+    /// Reads the newest version of the lake in `folder`. Changes nothing there.
+    pub fn open(host: Host, folder: impl AsRef<Path>) -> Result<Self, TableError> {
+        let table = Table::at(host, folder.as_ref())?;
+        let version = table.load()?;
+        Ok(Self::of(&table, version))
+    }
+
+    pub(crate) fn of(table: &Table, version: Version) -> Self {
+        Self {
+            host: table.host().clone(),
+            folder: table.folder().into(),
+            version: Arc::new(version),
+            open: Arc::default(),
+        }
+    }
+
+    /// The same lake at a later version.
+    pub(crate) fn next(&self, version: Version) -> Self {
+        Self { version: Arc::new(version), ..self.clone() }
+    }
+
+    /// The version of the Delta table.
+    pub fn version(&self) -> u64 {
+        self.version.version
+    }
+
+    /// Records below this index are here; those from it on are not.
+    pub fn watermark(&self) -> u64 {
+        self.version.watermark
+    }
+
+    /// The table's columns.
+    pub fn columns(&self) -> &Arc<Columns> {
+        &self.version.columns
+    }
+
+    /// The data files, by first index.
+    pub fn files(&self) -> &[Manifest] {
+        &self.version.files
+    }
+
+    /// Where the table is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where a data file is.
+    pub fn path(&self, file: &Manifest) -> PathBuf {
+        self.folder.join(&file.path)
+    }
+
+    pub(crate) fn base(&self) -> &Version {
+        &self.version
+    }
+
+    pub(crate) fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Every record of a file in the order of its rows: by time, then index. Holds one batch in memory.
+    pub fn rows(&self, file: &Manifest) -> Result<FileRows, ReadError> {
+        FileRows::new(self.reader(file)?)
+    }
+
+    /// The record with that index, or `None` if it is not settled.
+    pub fn find(&self, index: u64) -> Result<Option<Found>, ReadError> {
+        for file in self.files().iter().filter(|f| (f.first_index..=f.last_index).contains(&index)) {
+            let reader = self.reader(file)?;
+            if let Some(row) = reader.row_of_index(index)? {
+                let placed = reader.rows(&[row])?.into_iter().next();
+                return Ok(placed.map(|placed| Found { file: file.path.clone(), placed }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The record with that id; of several, the one with the lowest index.
+    pub fn find_id(&self, id: Uuid) -> Result<Option<Found>, ReadError> {
+        Ok(self.find_ids(&[id])?.into_iter().next().flatten())
+    }
+
+    /// For each id its record, as [`Snapshot::find_id`]. One pass over the files for all of them.
+    pub fn find_ids(&self, ids: &[Uuid]) -> Result<Vec<Option<Found>>, ReadError> {
+        let texts: Vec<String> = ids.iter().map(|id| id.hyphenated().to_string()).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let mut first: Vec<Option<Found>> = vec![None; ids.len()];
+        for (place, found) in self.look_up(Lookup::Id, &texts)? {
+            let known = &mut first[place];
+            if known.as_ref().is_none_or(|known| found.placed.index < known.placed.index) {
+                *known = Some(found);
+            }
+        }
+        // The same id asked for twice is found under its last place; the others take it from there.
+        for place in (0..ids.len()).rev() {
+            if first[place].is_none() {
+                first[place] = ids.iter().rposition(|id| *id == ids[place]).and_then(|last| first[last].clone());
+            }
+        }
+        Ok(first)
+    }
+
+    /// Every record that has one of `values` in that column: (place in `values`, record), by file and row.
+    ///
+    /// Records in which the column could not hold the value, as a `subject.id` that is a number, are not found so.
+    pub fn look_up(&self, column: Lookup, values: &[&str]) -> Result<Vec<(usize, Found)>, ReadError> {
+        let mut found = Vec::new();
+        for file in self.files() {
+            let may_hold = |value: &&str| column != Lookup::Id || (&*file.min_id..=&*file.max_id).contains(value);
+            let (places, likely): (Vec<usize>, Vec<&str>) =
+                values.iter().copied().enumerate().filter(|(_, value)| may_hold(value)).unzip();
+            if likely.is_empty() {
+                continue;
+            }
+            let reader = self.reader(file)?;
+            let hits = reader.rows_of_text(column.column(), &likely)?;
+            let rows: Vec<u64> = hits.iter().map(|(_, row)| *row).collect();
+            for ((place, _), placed) in hits.into_iter().zip(reader.rows(&rows)?) {
+                found.push((places[place], Found { file: file.path.clone(), placed }));
+            }
+        }
+        Ok(found)
+    }
+
+    pub(crate) fn reader(&self, file: &Manifest) -> Result<Arc<FileReader>, ReadError> {
+        let mut open = self.open.lock();
+        if let Some(at) = open.iter().position(|(name, _)| *name == file.path) {
+            let entry = open.remove(at);
+            let reader = entry.1.clone();
+            open.push(entry);
+            return Ok(reader);
+        }
+        drop(open);
+        let reader = Arc::new(FileReader::open(&self.host, &self.folder, &file.path, &self.version.columns)?);
+        let mut open = self.open.lock();
+        if open.len() >= OPEN_FILES_MAX {
+            open.remove(0);
+        }
+        open.push((file.path.clone(), reader.clone()));
+        Ok(reader)
+    }
+}

@@ -1,0 +1,415 @@
+//! The Delta log of a trail's table: create, open, commit. Nothing else of Delta is used.
+//!
+//! There is one committer (I6), so a conflict is never resolved here: it is an error that says who was there first.
+//! After any error the log is read again and asked whether the commit landed, since a commit can land and its answer
+//! be lost.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use deltalake_core::DeltaTableError;
+use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties};
+use deltalake_core::kernel::{Action, Add, CommitInfo, Metadata, Protocol, Transaction};
+use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
+use deltalake_core::protocol::{DeltaOperation, SaveMode};
+use deltalake_core::table::state::DeltaTableState;
+use host::{FileError, Host, Operation};
+use object_store::prefix::PrefixStore;
+use url::Url;
+
+use crate::columns::{Columns, ColumnsError};
+use crate::manifest::{Added, Manifest, ManifestError};
+use crate::store::{DurableStore, STEP};
+
+/// The application transaction whose version is the settled watermark.
+const APPLICATION: &str = "onrecord/journal";
+
+/// What the table is told, on purpose. Append-only is our layer's promise and not Delta's: `delta.appendOnly` would
+/// forbid the removals that retention and erasure need.
+const PROPERTIES: &[(&str, &str)] = &[
+    // Only these have Delta statistics: they name no person, and they stay in clear when files are encrypted.
+    ("delta.dataSkippingStatsColumns", "index,id,time,`model.name`,`model.version`"),
+    // The log is cleaned when we say so, never as the side effect of a commit.
+    ("delta.enableExpiredLogCleanup", "false"),
+    ("onrecord.format", "1"),
+];
+
+/// Why the Delta log could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// The folder cannot be named as a table.
+    #[error("{} cannot be a table's folder: its path must be absolute and plain", .0.display())]
+    Path(PathBuf),
+    /// A file of the log could not be written or listed.
+    #[error("the Delta log was not written: {0}")]
+    File(#[from] Arc<FileError>),
+    /// The Delta library refused.
+    #[error("the Delta log in {} cannot be used: {cause}", folder.display())]
+    Log {
+        /// The table's folder.
+        folder: PathBuf,
+        /// What the library said.
+        cause: Box<DeltaTableError>,
+    },
+    /// The Delta library panicked, which bytes that no writer made can bring about.
+    #[error("the Delta log in {} is malformed: reading it ended in a panic ({what}); restore _delta_log from a copy", folder.display())]
+    Panicked {
+        /// The table's folder.
+        folder: PathBuf,
+        /// The panic's message.
+        what: String,
+    },
+    /// The schema is not one of ours.
+    #[error(transparent)]
+    Columns(#[from] ColumnsError),
+    /// A file's entry is not one of ours.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The watermark is negative.
+    #[error("the table's watermark is {found}, which no writer sets; restore _delta_log from a copy")]
+    Watermark {
+        /// What stands there.
+        found: i64,
+    },
+    /// The commit did not land.
+    #[error("version {version} was not committed: {cause}")]
+    NotCommitted {
+        /// The version that was to be.
+        version: u64,
+        /// Why.
+        cause: String,
+    },
+    /// Someone else committed: the table has two writers (I6).
+    #[error(
+        "version {found} of the table was written by someone else while this writer held version {expected}; stop the other writer"
+    )]
+    Overtaken {
+        /// The version this writer knew.
+        expected: u64,
+        /// The version that is there.
+        found: u64,
+    },
+    /// An fsync failed: what is in memory may not be on disk, and only a restart can tell (T25).
+    #[error("an fsync of the Delta log failed, so what is durable is not known; stop the writer and start again: {0}")]
+    Unsynced(Arc<FileError>),
+}
+
+impl TableError {
+    /// Whether the writer must stop and recover from what is on disk, rather than try again.
+    pub fn is_fatal(&self) -> bool {
+        matches!(self, Self::Unsynced(_) | Self::Overtaken { .. })
+    }
+}
+
+/// A table's log, open for reading, and for the one writer's commits.
+pub(crate) struct Table {
+    host: Host,
+    folder: PathBuf,
+    store: Arc<DurableStore>,
+    log: LogStoreRef,
+}
+
+/// One version of the table.
+#[derive(Clone)]
+pub(crate) struct Version {
+    pub version: u64,
+    /// Records below it are settled.
+    pub watermark: u64,
+    pub columns: Arc<Columns>,
+    pub files: Vec<Manifest>,
+    state: Arc<DeltaTableState>,
+}
+
+/// What one commit changes.
+pub(crate) struct Change {
+    /// The columns after it, when it adds some.
+    pub columns: Option<Columns>,
+    pub files: Vec<Manifest>,
+    pub watermark: u64,
+}
+
+impl Table {
+    /// Names the table in `folder`; touches nothing.
+    pub(crate) fn at(host: Host, folder: &Path) -> Result<Self, TableError> {
+        let bad = || TableError::Path(folder.to_owned());
+        let folder = std::path::absolute(folder).map_err(|_| bad())?;
+        let url = Url::from_directory_path(&folder).map_err(|()| bad())?;
+        let prefix = object_store::path::Path::from_absolute_path(&folder).map_err(|_| bad())?;
+        let store = Arc::new(DurableStore::new(host.clone()));
+        let prefixed = Arc::new(PrefixStore::new(store.clone(), prefix));
+        let log = default_logstore(prefixed, store.clone(), &url, &StorageConfig::default());
+        Ok(Self { host, folder, store, log })
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(crate) fn host(&self) -> &Host {
+        &self.host
+    }
+
+    fn log_folder(&self) -> PathBuf {
+        self.folder.join("_delta_log")
+    }
+
+    /// Whether a table is there.
+    pub(crate) fn exists(&self) -> bool {
+        self.log_folder().join(format!("{:020}.json", 0)).exists()
+    }
+
+    /// Makes the table, empty, if it is not there, and makes what is there durable; for the writer alone.
+    pub(crate) fn create_or_recover(&self) -> Result<Version, TableError> {
+        let file = |e: FileError| TableError::File(Arc::new(e));
+        self.host.create_dir_all(self.log_folder(), STEP).map_err(file)?;
+        self.host.sweep_temporaries(self.log_folder(), STEP).map_err(file)?;
+        // An entry that got its name just before a crash of the process may still be in memory alone.
+        self.sync_log_folder()?;
+        if self.exists() { self.load() } else { self.create() }
+    }
+
+    fn sync_log_folder(&self) -> Result<(), TableError> {
+        self.host.sync_dir(self.log_folder(), STEP).map_err(|e| TableError::Unsynced(Arc::new(e)))
+    }
+
+    fn create(&self) -> Result<Version, TableError> {
+        let protocol = serde_json::json!({"minReaderVersion": 1, "minWriterVersion": 2});
+        let protocol: Protocol = serde_json::from_value(protocol).map_err(|e| self.json(e))?;
+        let id = self.host.uuid_v7().to_string();
+        let metadata = self.metadata(&id, &Columns::fixed(), self.now_ms())?;
+        let actions =
+            vec![self.commit_info("CREATE TABLE", None), Action::Protocol(protocol), Action::Metadata(metadata)];
+        let done = self.run(actions, None);
+        self.settle_outcome(done, None, 0)
+    }
+
+    /// Reads the newest version of the table.
+    pub(crate) fn load(&self) -> Result<Version, TableError> {
+        let log = self.log.clone();
+        let state = self.block(async move { DeltaTableState::try_new(&log, None).await })?;
+        self.read(state)
+    }
+
+    /// Commits `change` on top of `base`; when it returns `Ok` the commit is durable.
+    pub(crate) fn commit(&self, base: &Version, change: Change) -> Result<Version, TableError> {
+        let mut actions = vec![self.commit_info("WRITE", Some(base.version))];
+        if let Some(columns) = &change.columns {
+            let old = base.state.metadata();
+            let created = old.created_time().unwrap_or_else(|| self.now_ms());
+            actions.push(Action::Metadata(self.metadata(old.id(), columns, created)?));
+        }
+        actions.extend(change.files.iter().map(|file| Action::Add(self.add(file))));
+        let watermark = i64::try_from(change.watermark).map_err(|_| TableError::Watermark { found: i64::MAX })?;
+        actions.push(Action::Txn(Transaction::new_with_last_update(APPLICATION, watermark, Some(self.now_ms()))));
+        let done = self.run(actions, Some(base.state.clone()));
+        self.settle_outcome(done, Some(base), change.watermark)
+    }
+
+    /// Writes one log entry. The answer is not to be trusted when it is an error: see `settle_outcome`.
+    fn run(&self, actions: Vec<Action>, base: Option<Arc<DeltaTableState>>) -> Result<DeltaTableState, TableError> {
+        self.store.take_failure();
+        let log = self.log.clone();
+        // No retry: one committer has nothing to retry against. No hooks: checkpoints and clean-up are ours to call.
+        let properties = CommitProperties::default()
+            .with_max_retries(0)
+            .with_create_checkpoint(false)
+            .with_cleanup_expired_logs(Some(false));
+        let operation = DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None };
+        self.block(async move {
+            let reference =
+                base.as_deref().map(|state| state as &dyn deltalake_core::kernel::transaction::TableReference);
+            let builder = CommitBuilder::from(properties).with_actions(actions);
+            Ok(builder.build(reference, log, operation).await?.snapshot())
+        })
+    }
+
+    /// Finds out what became of a commit on `base` that would set `watermark`.
+    fn settle_outcome(
+        &self,
+        done: Result<DeltaTableState, TableError>,
+        base: Option<&Version>,
+        watermark: u64,
+    ) -> Result<Version, TableError> {
+        let cause = match done.and_then(|state| self.read(state)) {
+            Ok(version) => return Ok(version),
+            Err(cause) => cause,
+        };
+        if let Some(failure) = self.store.take_failure()
+            && matches!(
+                *failure,
+                FileError::Io { operation: Operation::SyncAll | Operation::SyncData | Operation::SyncFolder, .. }
+            )
+        {
+            return Err(TableError::Unsynced(failure));
+        }
+        // Landed or not, the names in the log's folder are what counts from here on, so they must be durable.
+        self.sync_log_folder()?;
+        let wanted = base.map_or(0, |b| b.version + 1);
+        if !self.exists() {
+            return Err(TableError::NotCommitted { version: wanted, cause: cause.to_string() });
+        }
+        let found = self.load()?;
+        if found.version == wanted && found.watermark == watermark {
+            return Ok(found);
+        }
+        match base {
+            Some(base) if found.version == base.version => {
+                Err(TableError::NotCommitted { version: wanted, cause: cause.to_string() })
+            }
+            base => Err(TableError::Overtaken { expected: base.map_or(0, |b| b.version), found: found.version }),
+        }
+    }
+
+    fn read(&self, state: DeltaTableState) -> Result<Version, TableError> {
+        let (log, state) = (self.log.clone(), Arc::new(state));
+        let txn = {
+            let state = state.clone();
+            self.block(async move { state.transaction_version(&log, APPLICATION).await })?.unwrap_or(0)
+        };
+        let watermark = u64::try_from(txn).map_err(|_| TableError::Watermark { found: txn })?;
+        let columns = Columns::from_delta(&schema_string(state.metadata()).map_err(|e| self.json(e))?)?;
+        let mut files = Vec::new();
+        for view in state.snapshot().try_log_data().map_err(|e| self.log_error(e))?.iter() {
+            let stats = view.stats();
+            #[allow(deprecated, reason = "the tags are in no other public accessor")]
+            let add = view.add_action();
+            let added = Added { path: add.path, bytes: add.size, tags: add.tags.unwrap_or_default(), stats };
+            files.push(Manifest::read(added)?);
+        }
+        // The library gives them newest first or oldest first as it likes; readers get one order.
+        files.sort_by(|a, b| (a.first_index, &a.path).cmp(&(b.first_index, &b.path)));
+        Ok(Version { version: state.version(), watermark, columns: Arc::new(columns), files, state })
+    }
+
+    fn metadata(&self, id: &str, columns: &Columns, created_ms: i64) -> Result<Metadata, TableError> {
+        let configuration: std::collections::BTreeMap<_, _> = PROPERTIES.iter().copied().collect();
+        serde_json::from_value(serde_json::json!({
+            "id": id,
+            "name": null,
+            "description": null,
+            "format": {"provider": "parquet", "options": {}},
+            "schemaString": columns.to_delta(),
+            "partitionColumns": [],
+            "configuration": configuration,
+            "createdTime": created_ms,
+        }))
+        .map_err(|e| self.json(e))
+    }
+
+    fn add(&self, file: &Manifest) -> Add {
+        Add {
+            path: file.path.clone(),
+            size: i64::try_from(file.bytes).unwrap_or(i64::MAX),
+            modification_time: self.now_ms(),
+            data_change: true,
+            stats: Some(file.stats.clone()),
+            tags: Some(file.tags()),
+            ..Add::default()
+        }
+    }
+
+    fn commit_info(&self, operation: &str, read_version: Option<u64>) -> Action {
+        Action::CommitInfo(CommitInfo {
+            timestamp: Some(self.now_ms()),
+            operation: Some(operation.to_owned()),
+            read_version,
+            is_blind_append: Some(true),
+            engine_info: Some(concat!("onrecord/", env!("CARGO_PKG_VERSION")).to_owned()),
+            ..CommitInfo::default()
+        })
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.host.now_ns().div_euclid(1_000_000)
+    }
+
+    fn json(&self, error: serde_json::Error) -> TableError {
+        self.log_error(DeltaTableError::SerializeLogJson { json_err: error })
+    }
+
+    fn log_error(&self, cause: DeltaTableError) -> TableError {
+        TableError::Log { folder: self.folder.clone(), cause: Box::new(cause) }
+    }
+
+    /// Runs `work` on a thread and a runtime of its own, so that callers may be synchronous or inside any runtime,
+    /// and so that a panic in the library over malformed bytes ends that thread and not the process.
+    fn block<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, DeltaTableError>> + Send + 'static,
+    ) -> Result<T, TableError> {
+        let run = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.map_err(|source| DeltaTableError::Io { source })?.block_on(work)
+        };
+        match std::thread::spawn(run).join() {
+            Ok(done) => done.map_err(|e| self.log_error(e)),
+            Err(panic) => Err(TableError::Panicked { folder: self.folder.clone(), what: panic_message(&*panic) }),
+        }
+    }
+}
+
+/// The schema as the log holds it.
+fn schema_string(metadata: &Metadata) -> Result<String, serde_json::Error> {
+    let value = serde_json::to_value(metadata)?;
+    Ok(value.get("schemaString").and_then(|s| s.as_str()).unwrap_or_default().to_owned())
+}
+
+/// The message of a panic.
+pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::columns::ColumnType;
+    use crate::manifest::{FORMAT, NO_KEY};
+
+    fn file(path: &str, first: u64, last: u64) -> Manifest {
+        Manifest {
+            path: path.to_owned(),
+            bytes: 1234,
+            format: FORMAT,
+            key_id: NO_KEY.to_owned(),
+            first_index: first,
+            last_index: last,
+            rows: last - first + 1,
+            sha256: [7; 32],
+            min_id: "0190a5c2-7b1e-7c3a-9d55-1f0f5a6b7c8d".to_owned(),
+            max_id: "0190a5c2-7b1e-7c3a-9d55-1f0f5a6b7c8e".to_owned(),
+            stats: r#"{"numRecords":2,"minValues":{"index":0,"id":"a","time":"2024-06-01T12:00:00.123456Z","model.name":"m"},"maxValues":{"index":1,"id":"b","time":"2024-06-01T12:00:00.999999Z","model.name":"n"},"nullCount":{"index":0,"model.name":0}}"#.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_commit_survives_reopening() {
+        let folder = tempfile::tempdir().unwrap();
+        let table = Table::at(Host::system(), folder.path()).unwrap();
+        let empty = table.create_or_recover().unwrap();
+        assert_eq!((empty.version, empty.watermark, empty.files.len()), (0, 0, 0));
+        let mut columns = (*empty.columns).clone();
+        columns.add_path("inputs.income", ColumnType::Num).unwrap();
+        let change = Change { columns: Some(columns.clone()), files: vec![file("a.parquet", 0, 1)], watermark: 2 };
+        let one = table.commit(&empty, change).unwrap();
+        let change = Change { columns: None, files: vec![file("b.parquet", 2, 3)], watermark: 4 };
+        let two = table.commit(&one, change).unwrap();
+        let again = Table::at(Host::system(), folder.path()).unwrap().load().unwrap();
+        assert_eq!((again.version, again.watermark), (2, 4));
+        assert_eq!(again.files, [file("a.parquet", 0, 1), file("b.parquet", 2, 3)]);
+        assert_eq!(again.files, two.files);
+        assert_eq!(again.columns.list(), columns.list());
+    }
+
+    #[test]
+    fn a_second_writer_is_found_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let table = Table::at(Host::system(), folder.path()).unwrap();
+        let empty = table.create_or_recover().unwrap();
+        let change = || Change { columns: None, files: vec![], watermark: 5 };
+        table.commit(&empty, change()).unwrap();
+        table.commit(&table.load().unwrap(), Change { watermark: 9, ..change() }).unwrap();
+        let error = table.commit(&empty, change()).map(|v| v.version).unwrap_err();
+        assert!(matches!(error, TableError::Overtaken { expected: 0, found: 2 }), "{error}");
+    }
+}
