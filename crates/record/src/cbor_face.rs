@@ -5,7 +5,8 @@
 //! [`crate::cbor::BLOB_TAG`]. What goes out is canonical.
 
 use crate::build::{Builder, RecordBuilder};
-use crate::cbor::{self, BLOB_TAG, CborError, Item, KeyOrder, Reader};
+use crate::cbor::{self, BLOB_TAG, CborError, Item, KeyOrder, Number, Reader};
+use crate::envelope::{format_time, looks_like_another_unit};
 use crate::error::{Fault, Path, RecordError, Segment};
 use crate::limits::Limits;
 use crate::part::{Part, Parts, Record};
@@ -119,9 +120,11 @@ fn read_value(reader: &mut Reader<'_>, values: &mut Builder, depth: usize) -> Re
     Ok(())
 }
 
-/// The CBOR face of the parts of a record: the envelope's fields and the sections in one canonical map.
+/// The CBOR face of the parts of a record: the envelope's fields and the sections in one canonical map. The time is
+/// integer nanoseconds; the few values of 1970 to 1973 that could pass for seconds are RFC 3339 text.
 pub fn to_cbor(parts: &Parts) -> Result<Vec<u8>, CborError> {
     let mut fields: Vec<(&str, &[u8])> = Vec::new();
+    let mut time_as_text = Vec::new();
     if let Some(envelope) = parts.get(Part::Envelope) {
         let mut reader = Reader::new(envelope);
         let Item::Map(len) = reader.next_item()? else { return Err(CborError::Expected(0, "a map")) };
@@ -130,6 +133,14 @@ pub fn to_cbor(parts: &Parts) -> Result<Vec<u8>, CborError> {
             let key = reader.next_key(&mut keys)?;
             fields.push((key, reader.skip()?));
         }
+    }
+    if let Some(time) = fields.iter_mut().find(|(key, _)| *key == "time")
+        && let Item::Number(Number::Int(ns)) = Reader::new(time.1).next_item()?
+        && looks_like_another_unit(ns)
+    {
+        // As a number the parser would take it for seconds and refuse it.
+        cbor::write_text(&mut time_as_text, &format_time(ns));
+        time.1 = &time_as_text;
     }
     fields.extend(Part::SECTIONS.iter().filter_map(|part| Some((part.name(), parts.get(*part)?))));
     fields.sort_by(|a, b| cbor::key_order(a.0, b.0));

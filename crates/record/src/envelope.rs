@@ -602,8 +602,7 @@ fn time(reader: &mut Reader<'_>, path: At<'_>, from: From) -> Result<i64> {
     const EXPECTED: &str = "a time: RFC 3339 such as 2024-06-01T12:00:00.123456789Z, or nanoseconds since 1970";
     match item(reader, path)? {
         Item::Number(Number::Int(ns)) if from == From::Canonical => Ok(ns),
-        // Seconds, milliseconds and microseconds of our days all fall below 1973 when read as nanoseconds.
-        Item::Number(Number::Int(ns)) if (1..100_000_000_000_000_000).contains(&ns) => Err(bad_value(
+        Item::Number(Number::Int(ns)) if looks_like_another_unit(ns) => Err(bad_value(
             path,
             "a time in nanoseconds since 1970; it looks like seconds, milli- or microseconds",
             ns.to_string(),
@@ -612,6 +611,12 @@ fn time(reader: &mut Reader<'_>, path: At<'_>, from: From) -> Result<i64> {
         Item::Text(text) if from == From::Sender => parse_rfc3339(text).ok_or_else(|| bad_value(path, EXPECTED, text)),
         other => Err(expected(path, EXPECTED, &other)),
     }
+}
+
+/// Seconds, milliseconds and microseconds of our days all fall below March 1973 when read as nanoseconds. A sender
+/// writes the times that really fall there as text.
+pub(crate) fn looks_like_another_unit(ns: i64) -> bool {
+    (1..100_000_000_000_000_000).contains(&ns)
 }
 
 fn parse_rfc3339(text: &str) -> Option<i64> {

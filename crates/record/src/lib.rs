@@ -21,6 +21,8 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+#[cfg(any(test, feature = "testing"))]
+pub mod arbitrary;
 mod build;
 pub mod cbor;
 mod cbor_face;
