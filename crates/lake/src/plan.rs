@@ -1,6 +1,7 @@
 //! What a settle will do, decided before anything is touched: which records go to which file, and which columns the
 //! table gets. A pure function of the snapshot and the records.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ pub struct SettlePlan<'r> {
     pub(crate) columns: Arc<Columns>,
     pub(crate) new_columns: Vec<String>,
     pub(crate) files: Vec<PlannedFile>,
-    pub(crate) records: &'r [(u64, Stored)],
+    pub(crate) records: Vec<(u64, &'r Stored)>,
     pub(crate) facts: Vec<Facts>,
 }
 
@@ -67,11 +68,15 @@ pub enum PlanError {
 }
 
 /// Plans the settling of `records`, which go on where `snapshot` ends: index by index, without gaps.
-pub fn plan_settle<'r>(snapshot: &Snapshot, records: &'r [(u64, Stored)]) -> Result<SettlePlan<'r>, PlanError> {
+pub fn plan_settle<'r, S: Borrow<Stored>>(
+    snapshot: &Snapshot,
+    records: &'r [(u64, S)],
+) -> Result<SettlePlan<'r>, PlanError> {
+    let records: Vec<(u64, &Stored)> = records.iter().map(|(index, stored)| (*index, stored.borrow())).collect();
     if records.is_empty() {
         return Err(PlanError::Empty);
     }
-    for (expected, (found, _)) in (snapshot.watermark()..).zip(records) {
+    for (expected, (found, _)) in (snapshot.watermark()..).zip(&records) {
         if expected != *found {
             return Err(PlanError::Gap { expected, found: *found });
         }

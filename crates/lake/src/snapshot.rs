@@ -47,6 +47,8 @@ pub enum Lookup {
     Case,
     /// `trace.trace_id`.
     Trace,
+    /// The id of the decision that a late fact is about.
+    About,
 }
 
 impl Lookup {
@@ -56,6 +58,7 @@ impl Lookup {
             Self::Subject => "subject.id",
             Self::Case => "subject.case",
             Self::Trace => "trace.trace_id",
+            Self::About => "about",
         }
     }
 }

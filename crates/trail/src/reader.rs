@@ -7,7 +7,7 @@ use record::Stored;
 
 use crate::folder::Folder;
 use crate::hot::Hot;
-use crate::settings::{Settings, SettingsError};
+use crate::settings::{Settings, SettingsError, absolute};
 use crate::snapshot::Snapshot;
 use crate::writer::{hot_record, read_checkpoint};
 
@@ -32,7 +32,10 @@ pub enum ReadError {
     Checkpoint(String),
     /// The lake cannot be read.
     #[error(transparent)]
-    Lake(#[from] lake::LakeError),
+    Lake(#[from] lake::TableError),
+    /// The lake's folder cannot be named.
+    #[error(transparent)]
+    File(#[from] host::FileError),
     /// The journal cannot be read.
     #[error(transparent)]
     Journal(#[from] journal::ReadError),
@@ -62,7 +65,7 @@ impl Reader {
     }
 
     fn try_snapshot(&self, settings: &Arc<Settings>) -> Result<Snapshot, ReadError> {
-        let lake = lake::Lake::read(&self.host, self.folder.lake())?;
+        let lake = lake::Snapshot::open(self.host.clone(), absolute(&self.folder.lake())?)?;
         let settled = lake.watermark();
         let mut records = Vec::new();
         let reading = journal::read(&self.host, self.folder.journal(), settled, |index, payload| {

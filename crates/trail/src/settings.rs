@@ -100,7 +100,7 @@ pub enum InitError {
     Key(#[from] SigningKeyError),
     /// The lake could not be made.
     #[error(transparent)]
-    Lake(#[from] lake::LakeError),
+    Lake(#[from] lake::SettleError),
     /// The disk refused.
     #[error(transparent)]
     File(#[from] FileError),
@@ -126,7 +126,7 @@ pub fn init(host: &Host, folder: &Folder, origin: Option<&str>, keys: &KeyFolder
     for path in [folder.entries(), folder.tiles(), folder.journal()] {
         host.create_dir_all(path, "trail")?;
     }
-    lake::Lake::create(host, folder.lake())?;
+    lake::Lake::open(host.clone(), absolute(&folder.lake())?)?;
     let settings = Settings {
         format: FORMAT,
         origin,
@@ -138,6 +138,15 @@ pub fn init(host: &Host, folder: &Folder, origin: Option<&str>, keys: &KeyFolder
     json.push(b'\n');
     host.put_new(folder.settings(), &json, "settings")?;
     Ok(settings)
+}
+
+/// A Delta table is named by a URL, so its path must be absolute.
+pub(crate) fn absolute(path: &std::path::Path) -> Result<std::path::PathBuf, FileError> {
+    std::path::absolute(path).map_err(|cause| FileError::Io {
+        operation: host::Operation::Open,
+        path: path.to_owned(),
+        cause,
+    })
 }
 
 /// What an interrupted `init` may have left.

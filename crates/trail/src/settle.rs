@@ -13,7 +13,10 @@ use crate::hot::HotRecord;
 pub enum SettleError {
     /// The lake refused, or what it wrote does not read back.
     #[error(transparent)]
-    Lake(#[from] lake::LakeError),
+    Lake(#[from] lake::SettleError),
+    /// The records cannot be planned.
+    #[error(transparent)]
+    Plan(#[from] lake::PlanError),
     /// Entries could not be made durable: the writer stops.
     #[error(transparent)]
     Entries(#[from] EntriesError),

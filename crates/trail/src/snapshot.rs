@@ -21,7 +21,7 @@ pub struct Snapshot {
     pub(crate) host: Host,
     pub(crate) folder: Folder,
     pub(crate) settings: Arc<Settings>,
-    pub(crate) lake: Arc<lake::Snapshot>,
+    pub(crate) lake: lake::Snapshot,
     pub(crate) hot: Hot,
     pub(crate) checkpoint: Option<Arc<SignedCheckpoint>>,
 }
@@ -44,7 +44,7 @@ pub struct Found {
 pub enum SnapshotError {
     /// The lake could not be read.
     #[error(transparent)]
-    Lake(#[from] lake::LakeError),
+    Lake(#[from] lake::ReadError),
     /// The entries could not be read.
     #[error(transparent)]
     Entries(#[from] EntriesError),
@@ -89,7 +89,7 @@ impl Snapshot {
     }
 
     /// The lake's table as of this snapshot.
-    pub fn lake(&self) -> &Arc<lake::Snapshot> {
+    pub fn lake(&self) -> &lake::Snapshot {
         &self.lake
     }
 
@@ -128,7 +128,7 @@ impl Snapshot {
         if let Some(hot) = self.hot.get(index) {
             return Ok(Some(found_hot(hot)));
         }
-        Ok(self.lake.get(index)?.map(found_settled))
+        Ok(self.lake.find(index)?.map(|found| self.settled_record(found)))
     }
 
     /// The record of an id.
@@ -136,12 +136,14 @@ impl Snapshot {
         if let Some(hot) = self.hot.iter().find(|record| record.stored.stamp.id == *id) {
             return Ok(Some(found_hot(hot)));
         }
-        Ok(self.lake.find_ids(&[*id])?.into_values().next().map(found_settled))
+        Ok(self.lake.find_id(*id)?.map(|found| self.settled_record(found)))
     }
 
     /// The records that are about the decision with this id, in order: outcomes, overrides, late explanations.
     pub fn about(&self, id: &Uuid) -> Result<Vec<Found>, SnapshotError> {
-        let mut found: Vec<Found> = self.lake.about(id)?.into_iter().map(found_settled).collect();
+        let text = id.hyphenated().to_string();
+        let settled = self.lake.look_up(lake::Lookup::About, &[&text])?;
+        let mut found: Vec<Found> = settled.into_iter().map(|(_, found)| self.settled_record(found)).collect();
         found.sort_by_key(|found| found.index);
         found.extend(self.hot.iter().filter(|record| is_about(&record.stored, id)).map(|record| found_hot(record)));
         Ok(found)
@@ -152,11 +154,17 @@ impl Snapshot {
         if ids.is_empty() || self.settled() == 0 {
             return Ok(HashMap::new());
         }
-        let earlier = |row: lake::Row| {
-            let (content, digest) = (row.stored.content(), row.stored.digest());
-            Earlier { index: row.index, content, digest, stored: row.stored }
+        let earlier = |found: lake::Found| {
+            let lake::Placed { index, stored, .. } = found.placed;
+            (stored.stamp.id, Earlier { index, content: stored.content(), digest: stored.digest(), stored })
         };
-        Ok(self.lake.find_ids(ids)?.into_iter().map(|(id, row)| (id, earlier(row))).collect())
+        Ok(self.lake.find_ids(ids)?.into_iter().flatten().map(earlier).collect())
+    }
+
+    fn settled_record(&self, found: lake::Found) -> Found {
+        let lake::Placed { index, row, stored } = found.placed;
+        let place = Some((self.lake.folder().join(found.file), row));
+        Found { index, digest: stored.digest(), stored, place }
     }
 
     /// The proof that a record is under the last checkpoint. It has been checked.
@@ -179,11 +187,6 @@ impl Snapshot {
 
 fn found_hot(hot: &Arc<HotRecord>) -> Found {
     Found { index: hot.index, stored: hot.stored.clone(), digest: hot.digest, place: None }
-}
-
-fn found_settled(row: lake::Row) -> Found {
-    let digest = row.stored.digest();
-    Found { index: row.index, digest, stored: row.stored, place: Some((row.file, row.row)) }
 }
 
 fn is_about(stored: &Stored, id: &Uuid) -> bool {

@@ -20,7 +20,7 @@ use crate::folder::Folder;
 use crate::hot::{Hot, HotRecord};
 use crate::lock::{LockError, WriterLock};
 use crate::seal::{SealError, SealPlan, Sealed};
-use crate::settings::{Settings, SettingsError};
+use crate::settings::{Settings, SettingsError, absolute};
 use crate::settle::{self, SettleError};
 use crate::signing_key::{KeyFolder, SigningKeyError};
 use crate::snapshot::{Snapshot, SnapshotError};
@@ -83,7 +83,10 @@ pub enum OpenError {
     Journal(#[from] journal::OpenError),
     /// The lake cannot be read.
     #[error(transparent)]
-    Lake(#[from] lake::LakeError),
+    Lake(#[from] lake::SettleError),
+    /// The last settled record cannot be read.
+    #[error(transparent)]
+    LastRecord(#[from] lake::ReadError),
     /// Entries could not be written.
     #[error(transparent)]
     Entries(#[from] EntriesError),
@@ -269,8 +272,8 @@ impl Writer {
         let verifier_key = settings.verifier_key().map_err(|error| OpenError::Checkpoint(error.to_string()))?;
         let key = keys.load(host, &verifier_key)?;
         let checkpoint = read_checkpoint(host, folder, &settings).map_err(OpenError::Checkpoint)?;
-        let lake = lake::Lake::open(host, folder.lake())?;
-        let lake_snapshot = lake.snapshot();
+        let lake = lake::Lake::open(host.clone(), absolute(&folder.lake())?)?;
+        let lake_snapshot = lake.snapshot().clone();
         let settled = lake_snapshot.watermark();
         let size = checkpoint.as_ref().map_or(0, |signed| signed.checkpoint().size());
         if settled > size {
@@ -450,9 +453,9 @@ pub(crate) fn hot_record(index: u64, stored: Stored) -> HotRecord {
 
 /// `received` of the last settled record, which the next one may not be before.
 fn last_received(snapshot: &Snapshot, settled: u64) -> Result<i64, OpenError> {
-    let last = snapshot.lake.get(settled - 1)?;
+    let last = snapshot.lake.find(settled - 1)?;
     let missing = || OpenError::Checkpoint(format!("the lake has no record {}", settled - 1));
-    Ok(last.ok_or_else(missing)?.stored.stamp.received)
+    Ok(last.ok_or_else(missing)?.placed.stored.stamp.received)
 }
 
 /// Brings the entries on disk to what was signed, from the journal, and the tree into memory.
@@ -705,8 +708,19 @@ impl Inner {
         let Some(last) = records.last() else { return Ok(()) };
         let end = last.index + 1;
         self.sync_entries()?;
-        let plan = lake.plan_settle(records.iter().map(|record| (record.index, &record.stored, record.digest)))?;
-        let settled = lake.settle(plan)?;
+        let first = records[0].index;
+        let pairs: Vec<(u64, &Stored)> = records.iter().map(|record| (record.index, &record.stored)).collect();
+        let plan = lake::plan_settle(lake.snapshot(), &pairs)?;
+        let digest = |index: u64| records.get(index.checked_sub(first)? as usize).map(|record| record.digest);
+        let settled = match lake.settle(&plan, &digest) {
+            Ok(settled) => settled.clone(),
+            Err(error) => {
+                if error.is_fatal() {
+                    self.shared.stop(&error);
+                }
+                return Err(error.into());
+            }
+        };
         self.shared.publish(|snapshot| {
             snapshot.lake = settled;
             snapshot.hot = snapshot.hot.without_below(end);
