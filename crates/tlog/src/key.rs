@@ -12,7 +12,7 @@ use std::fmt;
 use std::str::FromStr;
 use zeroize::Zeroizing;
 
-/// The name of a key: not empty, without Unicode spaces, `+` or ASCII control characters. By custom a URL without its
+/// The name of a key: not empty, without Unicode spaces, `+` or control characters below U+0020. By custom a URL without its
 /// scheme; the name of a log's key is the log's origin.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyName(String);
@@ -127,7 +127,7 @@ const PRIVATE_PREFIX: &str = "PRIVATE+KEY+";
 impl KeyName {
     /// Checks and takes a name.
     pub fn new(name: &str) -> Result<Self, KeyError> {
-        let allowed = |c: char| !c.is_whitespace() && !c.is_ascii_control() && c != '+';
+        let allowed = |c: char| !c.is_whitespace() && c >= ' ' && c != '+';
         if name.is_empty() || !name.chars().all(allowed) {
             return Err(KeyError::Name { name: name.to_owned() });
         }
@@ -243,7 +243,12 @@ impl SecretKey {
 
     pub(crate) fn parse(text: &str, key_type: KeyType) -> Result<Self, KeyError> {
         let rest = text.strip_prefix(PRIVATE_PREFIX).ok_or(KeyError::SigningShape)?;
-        let parts = KeyParts::parse(rest, key_type).ok_or(KeyError::SigningShape)??;
+        let parts = KeyParts::parse(rest, key_type).ok_or(KeyError::SigningShape)?;
+        let parts = parts.map_err(|error| match error {
+            // Before the id is seen to be one, what stands for the name may be part of the secret.
+            KeyError::Name { .. } | KeyError::IdShape { .. } => KeyError::SigningShape,
+            later => later,
+        })?;
         let secret = Self::from_seed(parts.name, key_type, &parts.key)?;
         let public = secret.public.clone().require_id(parts.id)?;
         Ok(Self { public, ..secret })
@@ -513,6 +518,9 @@ mod tests {
         assert!(shown.contains("log.example/a") && !shown.contains("5a5a") && !shown.contains("90"), "{shown}");
         assert_eq!(text.parse::<VerifierKey>(), Err(KeyError::IdShape { name: KeyName::new("PRIVATE").unwrap() }));
         assert_eq!(SigningKey::parse(&text[1..]).unwrap_err(), KeyError::SigningShape);
+        // A secret in the wrong place does not come back in the error.
+        let misplaced = SigningKey::parse("PRIVATE+KEY+AVpaWlpa+WlpaWlpa+WlpaWlo=").unwrap_err();
+        assert_eq!(misplaced, KeyError::SigningShape);
         assert!(matches!(SigningKey::parse(&text.replace("/a", "/b")).unwrap_err(), KeyError::WrongId { .. }));
     }
 }
