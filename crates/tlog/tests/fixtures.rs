@@ -1,6 +1,6 @@
 //! Files of the formats as this version writes them. A later version must read them still, and write them the same:
 //! keys come from fixed seeds and Ed25519 draws no randomness, so every byte is known. The files were made from the
-//! specifications by a program of its own, with none of this crate and no library but SHA-2.
+//! specifications by `fixtures/make.py`, with none of this crate and no library but SHA-2.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use tlog::{
