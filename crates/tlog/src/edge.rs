@@ -1,6 +1,6 @@
 //! Growing a tiled log: the right edge of its tree with the tiles that are still partial.
 
-use crate::frontier::Frontier;
+use crate::frontier::{Frontier, FrontierError};
 use crate::hash::Hash;
 use crate::prover::{ProveError, TileReader};
 use crate::tile::{Tile, hashes_at};
@@ -22,6 +22,9 @@ pub enum OpenEdgeError<E> {
     /// A partial tile could not be read.
     #[error(transparent)]
     Tile(#[from] ProveError<E>),
+    /// The tiles do not join. Higher levels go first and each has at most 255 hashes, so this is a bug here.
+    #[error(transparent)]
+    Join(#[from] FrontierError),
     /// The tiles are not those of the tree with this root.
     #[error("the tiles of {size} leaves hash to root {computed}, not {root}")]
     WrongRoot {
@@ -50,15 +53,12 @@ impl TileEdge {
         }
         for (level, hashes) in edge.partial.iter().enumerate().rev() {
             let height = level as u8 * Tile::HEIGHT;
-            // Aligned by construction: higher levels go first, and each has at most 255 hashes.
-            hashes.iter().for_each(|hash| drop(edge.frontier.push_subtree(height, *hash)));
+            for hash in hashes {
+                edge.frontier.push_subtree(height, *hash)?;
+            }
         }
         let computed = edge.frontier.root();
-        if edge.size() == size && computed == *root {
-            Ok(edge)
-        } else {
-            Err(OpenEdgeError::WrongRoot { size, computed, root: *root })
-        }
+        if computed == *root { Ok(edge) } else { Err(OpenEdgeError::WrongRoot { size, computed, root: *root }) }
     }
 
     /// Appends one leaf, given as its hash. `filled` is told of each tile that this leaf fills, lowest level first,

@@ -12,7 +12,7 @@ use std::fmt;
 use std::str::FromStr;
 use zeroize::Zeroizing;
 
-/// The name of a key: not empty, without Unicode spaces, `+` or ASCII control characters. By custom a URL without its
+/// The name of a key: not empty, without Unicode spaces, `+` or control characters below U+0020. By custom a URL without its
 /// scheme; the name of a log's key is the log's origin.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyName(String);
@@ -76,8 +76,8 @@ pub enum KeyError {
         /// The id of this name and key.
         computed: KeyId,
     },
-    /// The bytes are no point of the curve, or not its one encoding.
-    #[error("key {name} is not the canonical encoding of an Ed25519 public key")]
+    /// The bytes are no point of the curve.
+    #[error("key {name} is not an Ed25519 public key")]
     NotAPoint {
         /// The key's name.
         name: KeyName,
@@ -127,7 +127,7 @@ const PRIVATE_PREFIX: &str = "PRIVATE+KEY+";
 impl KeyName {
     /// Checks and takes a name.
     pub fn new(name: &str) -> Result<Self, KeyError> {
-        let allowed = |c: char| !c.is_whitespace() && !c.is_ascii_control() && c != '+';
+        let allowed = |c: char| !c.is_whitespace() && c >= ' ' && c != '+';
         if name.is_empty() || !name.chars().all(allowed) {
             return Err(KeyError::Name { name: name.to_owned() });
         }
@@ -187,12 +187,10 @@ impl PublicKey {
 
     pub(crate) fn new(name: KeyName, key_type: KeyType, key: &[u8; 32]) -> Result<Self, KeyError> {
         let Ok(key) = ed25519_dalek::VerifyingKey::from_bytes(key) else { return Err(KeyError::NotAPoint { name }) };
-        let point = key.to_edwards();
-        if key.is_weak() || !point.is_torsion_free() {
+        // This also leaves each key one encoding: every point that can be written with y not below p, or with the
+        // sign of x = 0 set, is of small or mixed order.
+        if key.is_weak() || !key.to_edwards().is_torsion_free() {
             return Err(KeyError::Weak { name });
-        }
-        if point.compress().as_bytes() != key.as_bytes() {
-            return Err(KeyError::NotAPoint { name });
         }
         let id = KeyId::of(&name, key_type, &key);
         Ok(Self { name, id, key_type, key })
@@ -243,7 +241,12 @@ impl SecretKey {
 
     pub(crate) fn parse(text: &str, key_type: KeyType) -> Result<Self, KeyError> {
         let rest = text.strip_prefix(PRIVATE_PREFIX).ok_or(KeyError::SigningShape)?;
-        let parts = KeyParts::parse(rest, key_type).ok_or(KeyError::SigningShape)??;
+        let parts = KeyParts::parse(rest, key_type).ok_or(KeyError::SigningShape)?;
+        let parts = parts.map_err(|error| match error {
+            // Before the id is seen to be one, what stands for the name may be part of the secret.
+            KeyError::Name { .. } | KeyError::IdShape { .. } => KeyError::SigningShape,
+            later => later,
+        })?;
         let secret = Self::from_seed(parts.name, key_type, &parts.key)?;
         let public = secret.public.clone().require_id(parts.id)?;
         Ok(Self { public, ..secret })
@@ -496,6 +499,13 @@ mod tests {
     #[test]
     fn a_small_order_r_is_refused() {
         let key = SigningKey::from_seed(name(), &[7; 32]).unwrap().verifier_key();
+        // What the holder of the key can make without a nonce: R the identity, S = SHA-512(R ‖ A ‖ text) times the
+        // secret scalar. It satisfies RFC 8032's equation, and some verifiers take it.
+        let s = unhex("49229976e4ab945a6dd22b3a1e576ee7c6c5884e7bffc29d375e7c8183f41b0e");
+        let signature = [unhex(SMALL_ORDER[0]), s].concat();
+        let lax = ed25519_dalek::Signature::from_slice(&signature).unwrap();
+        assert!(ed25519_dalek::Verifier::verify(&key.0.key, b"text\n", &lax).is_ok());
+        assert_eq!(key.verify("text\n", &signature), Err(SignatureError::Invalid));
         for point in SMALL_ORDER.map(unhex) {
             let signature = [point, [0; 32]].concat();
             assert_eq!(key.verify("text\n", &signature), Err(SignatureError::Invalid));
@@ -513,6 +523,9 @@ mod tests {
         assert!(shown.contains("log.example/a") && !shown.contains("5a5a") && !shown.contains("90"), "{shown}");
         assert_eq!(text.parse::<VerifierKey>(), Err(KeyError::IdShape { name: KeyName::new("PRIVATE").unwrap() }));
         assert_eq!(SigningKey::parse(&text[1..]).unwrap_err(), KeyError::SigningShape);
+        // A secret in the wrong place does not come back in the error.
+        let misplaced = SigningKey::parse("PRIVATE+KEY+AVpaWlpa+WlpaWlpa+WlpaWlo=").unwrap_err();
+        assert_eq!(misplaced, KeyError::SigningShape);
         assert!(matches!(SigningKey::parse(&text.replace("/a", "/b")).unwrap_err(), KeyError::WrongId { .. }));
     }
 }

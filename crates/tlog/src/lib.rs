@@ -16,6 +16,34 @@
 //! 4. A [`TlogProof`] carries index, path and checkpoint together; a [`WitnessPolicy`], which the *verifier* owns,
 //!    decides whether to believe it.
 //!
+//! ```
+//! use tlog::*;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // The log.
+//! let log = SigningKey::from_seed(KeyName::new("log.example/decisions")?, &[1; 32])?;
+//! let mut tree = MemoryTree::new();
+//! (0..1000u32).for_each(|i| tree.push(leaf_hash(&i.to_be_bytes())));
+//! let mut signed = Checkpoint::new("log.example/decisions", tree.size(), tree.root())?.sign(&log)?;
+//!
+//! // A witness, which has checked that this tree extends the last one it saw.
+//! let witness = WitnessSigner::from_seed(KeyName::new("witness.example")?, &[2; 32])?;
+//! signed.add_signature(witness.cosign(&signed, 1_700_000_000)?)?;
+//!
+//! // A proof, as a file that goes anywhere.
+//! let path = Prover::new(&tree, tree.size()).inclusion(421)?;
+//! let proof = TlogProof { extra: vec![], index: 421, path, checkpoint: signed.note().clone() }.to_string();
+//!
+//! // The verifier, who has brought the keys.
+//! let policy = format!("log {}\nwitness w {}\nquorum w\n", log.verifier_key(), witness.witness_key());
+//! let policy = WitnessPolicy::parse(policy.as_bytes())?;
+//! let found = TlogProof::parse(proof.as_bytes())?.verify(&leaf_hash(&421u32.to_be_bytes()), &policy)?;
+//! assert_eq!(found.checkpoint.checkpoint().size(), 1000);
+//! assert_eq!(found.cosigned[0].time_s, 1_700_000_000);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # What holds here
 //!
 //! - Nothing from outside is trusted before it was verified: [`SignedCheckpoint`] can only be had by verifying

@@ -306,6 +306,21 @@ mod tests {
         assert!(matches!(altered.verify(&known), Err(VerifyError::BadSignature { .. })));
     }
 
+    /// The example in the documentation of golang.org/x/mod/sumdb/note, both halves of its key and its note.
+    #[test]
+    fn gos_example_signs_and_verifies() {
+        let text =
+            "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n";
+        let line = "— PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n";
+        let key = SigningKey::parse("PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz");
+        let key = key.unwrap();
+        let vkey = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
+        assert_eq!(key.verifier_key().to_string(), vkey);
+        assert_eq!(key.sign(text).to_string(), line);
+        let note = parse(&format!("{text}\n{line}")).unwrap();
+        assert!(note.verify(&[key.verifier_key()]).is_ok());
+    }
+
     #[test]
     fn unknown_keys_are_passed_over_and_known_ones_must_hold() {
         let (log, other, absent) = (key("log", 1), key("other", 2), key("absent", 3));

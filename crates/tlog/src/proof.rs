@@ -226,6 +226,19 @@ mod tests {
     }
 
     #[test]
+    fn a_path_of_the_wrong_length_is_refused_for_that() {
+        let hash = Hash([7; 32]);
+        for found in [0, 1, 2, 4, 64, 100] {
+            let wrong = InclusionError::WrongLength { index: 5, size: 8, expected: 3, found };
+            assert_eq!(verify_inclusion(&hash, 5, 8, &hash, &vec![hash; found]), Err(wrong));
+            let wrong = ConsistencyError::WrongLength { old_size: 6, new_size: 8, expected: 3, found };
+            assert_eq!(verify_consistency(6, &hash, 8, &hash, &vec![hash; found]), Err(wrong));
+        }
+        let wrong = ConsistencyError::WrongLength { old_size: 8, new_size: 8, expected: 0, found: 1 };
+        assert_eq!(verify_consistency(8, &hash, 8, &hash, &[hash]), Err(wrong));
+    }
+
+    #[test]
     fn two_roots_of_one_size_are_named_a_fork() {
         let (a, b) = (Hash([1; 32]), Hash([2; 32]));
         let fork = ConsistencyError::Fork { size: 9, old_root: a, new_root: b };

@@ -90,7 +90,7 @@ pub enum TileError {
 
 /// `tile/entries/x018/x446/x744/x073/x709/x551/615.p/255`
 const MAX_PATH_BYTES: usize = 52;
-const SHAPE: &str = "tile/";
+const PREFIX: &str = "tile/";
 pub(crate) const ENTRIES: &str = "entries";
 
 impl Tile {
@@ -208,7 +208,7 @@ impl FromStr for TilePath {
         }
         let owned = || path.to_owned();
         let (level, rest) = path
-            .strip_prefix(SHAPE)
+            .strip_prefix(PREFIX)
             .and_then(|rest| rest.split_once('/'))
             .ok_or_else(|| TilePathError::Shape { path: owned() })?;
         let (index, width) = match rest.split_once(".p/") {

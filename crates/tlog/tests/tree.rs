@@ -3,8 +3,9 @@
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use tlog::{
-    Bundle, Frontier, Hash, MemoryTree, Prover, Tile, TilePath, decode_entries, encode_entries, leaf_hash, node_hash,
-    tiles_changed, tiles_of, verify_consistency, verify_inclusion,
+    Bundle, Frontier, Hash, MemoryTree, NoSuchTile, OpenEdgeError, Prover, Tile, TileEdge, TilePath, TileReader,
+    decode_entries, encode_entries, leaf_hash, node_hash, tiles_changed, tiles_of, verify_consistency,
+    verify_inclusion,
 };
 
 /// Past one full tile, so that every proof shape across a tile's edge is among them.
@@ -99,6 +100,54 @@ fn flip(hash: &Hash, bit: usize) -> Hash {
     hash
 }
 
+/// A tree in whose storage one bit of one tile has turned.
+struct Rotten {
+    tree: MemoryTree,
+    tile: Tile,
+    bit: usize,
+}
+
+impl TileReader for Rotten {
+    type Error = NoSuchTile;
+
+    fn tile(&self, tile: Tile) -> Result<Vec<u8>, NoSuchTile> {
+        let mut bytes = self.tree.tile(tile)?;
+        if (tile.level(), tile.index()) == (self.tile.level(), self.tile.index()) {
+            let bit = self.bit % (bytes.len() * 8);
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+        Ok(bytes)
+    }
+}
+
+/// Answers every question with equal hashes, so that trees of any size can be asked about.
+struct Uniform;
+
+impl TileReader for Uniform {
+    type Error = std::convert::Infallible;
+
+    fn tile(&self, tile: Tile) -> Result<Vec<u8>, Self::Error> {
+        Ok(vec![7; tile.byte_len()])
+    }
+}
+
+#[test]
+fn the_largest_log_opens_and_is_proved_in() {
+    let size = u64::MAX;
+    let Err(OpenEdgeError::WrongRoot { computed, .. }) = TileEdge::open(&Uniform, size, &leaf(0)) else {
+        panic!("opened under a root that is not its own")
+    };
+    let edge = TileEdge::open(&Uniform, size, &computed).unwrap();
+    assert_eq!((edge.size(), edge.partial_tiles().count()), (size, 8));
+    let mut prover = Prover::new(Uniform, size);
+    assert_eq!(prover.root().unwrap(), computed);
+    // Only the last leaf's path: elsewhere these tiles contradict each other, and the proof must fail for it.
+    let path = prover.inclusion(size - 1).unwrap();
+    assert_eq!(verify_inclusion(&Hash([7; 32]), size - 1, size, &computed, &path), Ok(()));
+    let path = prover.inclusion(0).unwrap();
+    assert!(verify_inclusion(&Hash([7; 32]), 0, size, &computed, &path).is_err());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(150) })]
 
@@ -134,6 +183,26 @@ proptest! {
         prop_assert!(!holds(&before.root(), &flip(&after.root(), bit), &path));
         for spoiled in spoiled(&path, at, bit) {
             prop_assert!(!holds(&before.root(), &after.root(), &spoiled));
+        }
+    }
+
+    /// What storage gets wrong makes proofs that fail, never ones that hold (T1).
+    #[test]
+    fn a_rotten_tile_never_makes_a_false_proof(size in 1u64..700, index: u64, old: u64, tile: prop::sample::Index, bit: usize) {
+        let (tree, index, old) = (tree(size), index % size, 1 + old % size);
+        let (root, old_root) = (tree.root(), Prover::new(&tree, old).root().unwrap());
+        let tiles: Vec<_> = tiles_of(size).collect();
+        let honest = tree.clone();
+        let rotten = Rotten { tree, tile: tiles[tile.index(tiles.len())], bit };
+        let path = Prover::new(&rotten, size).inclusion(index).unwrap();
+        let same = path == Prover::new(&honest, size).inclusion(index).unwrap();
+        prop_assert_eq!(verify_inclusion(&leaf(index), index, size, &root, &path).is_ok(), same);
+        let path = Prover::new(&rotten, size).consistency(old).unwrap();
+        let same = path == Prover::new(&honest, size).consistency(old).unwrap();
+        prop_assert_eq!(verify_consistency(old, &old_root, size, &root, &path).is_ok(), same);
+        // The edge is made of partial tiles alone: it opens as it was, or not at all.
+        if let Ok(edge) = TileEdge::open(&rotten, size, &root) {
+            prop_assert_eq!(edge, TileEdge::open(&honest, size, &root).unwrap());
         }
     }
 
