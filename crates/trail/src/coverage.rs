@@ -28,11 +28,10 @@ impl Coverage {
         if index >= self.size {
             return None;
         }
-        let (word, bit) = ((index / 64) as usize, 1 << (index % 64));
-        if self.seen[word] & bit != 0 {
+        if self.has(index) {
             return Some(format!("record {index} is there twice"));
         }
-        self.seen[word] |= bit;
+        self.seen[(index / 64) as usize] |= 1 << (index % 64);
         if self.ahead.len() < AHEAD_MAX {
             self.ahead.insert(index, received);
         }
@@ -48,11 +47,25 @@ impl Coverage {
         fault
     }
 
+    /// Whether the record has been seen, or is none of ours.
+    pub(crate) fn has(&self, index: u64) -> bool {
+        index >= self.size || self.seen[(index / 64) as usize] & 1 << (index % 64) != 0
+    }
+
+    /// Counts records `first..=last` as seen, though nobody knows what they hold.
+    pub(crate) fn excuse(&mut self, first: u64, last: u64) {
+        for index in first..=last.min(self.size.saturating_sub(1)) {
+            if index < self.size {
+                self.seen[(index / 64) as usize] |= 1 << (index % 64);
+            }
+        }
+    }
+
     /// The runs of indices that have not been seen, each as first and end.
     pub(crate) fn missing(&self) -> Vec<(u64, u64)> {
         let mut runs: Vec<(u64, u64)> = Vec::new();
         for index in 0..self.size {
-            if self.seen[(index / 64) as usize] & 1 << (index % 64) != 0 {
+            if self.has(index) {
                 continue;
             }
             match runs.last_mut() {

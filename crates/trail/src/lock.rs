@@ -16,7 +16,7 @@ pub struct WriterLock {
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another process has it.
-    #[error("{} is being written by another process{}; use it through that one, or stop it first", folder.display(), holder(.holder))]
+    #[error("{} is being written by another process{}; use it through that one, or stop it first", folder.display(), of_holder(.holder))]
     Held {
         /// The trail.
         folder: PathBuf,
@@ -28,7 +28,7 @@ pub enum LockError {
     File(#[from] FileError),
 }
 
-fn holder(text: &str) -> String {
+fn of_holder(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!(" ({text})") }
 }
 

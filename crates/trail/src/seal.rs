@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use host::{FileError, Host};
 use record::Digest;
-use tlog::{Checkpoint, CheckpointError, SignError, SignedCheckpoint, SigningKey, Tile, TileEdge, leaf_hash};
+use tlog::checkpoint::{CheckpointError, SignError};
+use tlog::{Checkpoint, SignedCheckpoint, SigningKey, Tile, TileEdge, leaf_hash};
 
 use crate::entries::{EntriesError, EntriesWriter};
 use crate::folder::Folder;

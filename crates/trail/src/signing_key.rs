@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use host::{FileError, Host};
-use tlog::{KeyError, SigningKey, VerifierKey};
+use tlog::{KeyError, SigningKey, Verifier as _, VerifierKey};
 
 /// A folder of signing keys, one file a key, mode 0600, in Go's private note form (`PRIVATE+KEY+…`).
 #[derive(Debug, Clone, PartialEq, Eq)]

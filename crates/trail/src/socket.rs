@@ -286,7 +286,7 @@ impl RemoteWriter {
     fn ask<T: for<'de> Deserialize<'de>>(&mut self, verb: u8, body: &[u8]) -> Result<T, SocketError> {
         let io_error = |cause| SocketError::Io { path: self.path.clone(), cause };
         let len = u32::try_from(body.len() + 1).map_err(|_| io_error(io::ErrorKind::InvalidInput.into()))?;
-        let mut send = || {
+        let send = || {
             (&self.stream).write_all(&len.to_be_bytes())?;
             (&self.stream).write_all(&[verb])?;
             (&self.stream).write_all(body)?;

@@ -5,18 +5,19 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use host::Host;
 use record::{Body, Digest, Stored};
 use serde::Serialize;
+use tlog::checkpoint::OpenError;
 use tlog::{Hash, SignedCheckpoint, Tile, TileEdge, VerifierKey, WitnessPolicy, leaf_hash};
 
 use crate::coverage::Coverage;
 use crate::entries::{Entries, EntriesError, FILE_ENTRIES};
 use crate::folder::Folder;
-use crate::settings::{Settings, SettingsError};
+use crate::settings::{Settings, SettingsError, absolute};
 
 /// Findings that are listed at most; the rest are counted.
 const FINDINGS_MAX: usize = 100;
@@ -358,7 +359,7 @@ impl Check<'_> {
     fn pin(&mut self, name: &str, bytes: &[u8], keys: &[VerifierKey]) -> Result<Option<Pin>, VerifyError> {
         let signed = match SignedCheckpoint::open(bytes, keys) {
             Ok(signed) => signed,
-            Err(error @ (tlog::OpenError::Note(_) | tlog::OpenError::Checkpoint(_))) => {
+            Err(error @ (OpenError::Note(_) | OpenError::Checkpoint(_))) => {
                 return Err(VerifyError::Pin { name: name.to_owned(), cause: error.to_string() });
             }
             Err(error) => {
@@ -392,15 +393,16 @@ impl Check<'_> {
         while edge.size() < size {
             let next = (edge.size() + CHUNK).min(size);
             let next = stops.iter().copied().find(|stop| *stop > edge.size()).map_or(next, |stop| next.min(stop));
-            match self.entries.read(edge.size(), next) {
-                Ok(digests) => self.push(&mut edge, &digests),
+            let digests = match self.entries.read(edge.size(), next) {
+                Ok(digests) => digests,
                 Err(error) => {
                     self.entries_fault(error);
                     return false;
                 }
-            }
+            };
+            self.push(&mut edge, &digests);
             self.compare_pins(pins, &edge);
-            self.advance(next - (edge.size() - (edge.size() - next.min(edge.size()))));
+            self.advance(digests.len() as u64);
         }
         let root = edge.root().to_string();
         if size > 0 && root != self.report.root {
@@ -475,12 +477,11 @@ impl Check<'_> {
     /// Hashes every record in lake and journal, and checks that each index is there once.
     fn records(&mut self) {
         for attempt in 1..=TRIES {
-            let lake = match lake::Lake::read(self.host, self.folder.lake()) {
+            let lake = match self.open_lake() {
                 Ok(lake) => lake,
                 Err(error) => {
                     let file = self.folder.lake();
                     self.invalid("T26", format!("the lake's table cannot be read: {error}")).file = Some(file);
-                    self.journal(0, &mut Coverage::new(self.report.size));
                     return;
                 }
             };
@@ -493,6 +494,11 @@ impl Check<'_> {
             self.coverage(&coverage, lake.watermark());
             return;
         }
+    }
+
+    fn open_lake(&self) -> Result<lake::Snapshot, String> {
+        let folder = absolute(&self.folder.lake()).map_err(|error| error.to_string())?;
+        lake::Snapshot::open(self.host.clone(), folder).map_err(|error| error.to_string())
     }
 
     /// Whether the journal could be read; not if the writer released what was needed.
@@ -526,7 +532,7 @@ impl Check<'_> {
 
     /// Nothing in the journal where records should be: released since, or removed.
     fn journal_vanished(&mut self, settled: u64) -> bool {
-        let moved_on = lake::Lake::read(self.host, self.folder.lake()).is_ok_and(|lake| lake.watermark() > settled);
+        let moved_on = self.open_lake().is_ok_and(|lake| lake.watermark() > settled);
         if moved_on {
             return false;
         }
@@ -573,49 +579,101 @@ impl Check<'_> {
     }
 
     fn lake(&mut self, lake: &lake::Snapshot, coverage: &mut Coverage) {
-        let mut files: Vec<_> = lake.files().iter().collect();
-        files.sort_by_key(|file| file.first_index());
-        for file in files {
+        for file in lake.files() {
             self.lake_file(lake, file, coverage);
+            self.report.lake_files += 1;
+            self.advance(file.rows);
         }
     }
 
-    fn lake_file(&mut self, lake: &lake::Snapshot, file: &lake::DataFile, coverage: &mut Coverage) {
-        let path = lake.path_of(file);
-        let (first, end) = (file.first_index(), file.last_index().saturating_add(1).min(self.report.size));
-        let expected = if first < end { self.entries.read(first, end) } else { Ok(Vec::new()) };
-        let expected = expected.unwrap_or_default();
-        let mut rows = Vec::new();
-        let checked = lake.check(file, |row: &lake::Row| {
-            rows.push((row.index, row.row, row.stored.digest(), row.stored.stamp.received, body_is_whole(&row.stored)));
+    fn lake_file(&mut self, lake: &lake::Snapshot, file: &lake::Manifest, coverage: &mut Coverage) {
+        let size = self.report.size;
+        let (first, end) = (file.first_index, file.last_index.saturating_add(1).min(size));
+        let entries = if first < end { self.entries.read(first, end) } else { Ok(Vec::new()) };
+        let entries = entries.unwrap_or_else(|error| {
+            self.entries_fault(error);
+            Vec::new()
         });
-        self.report.lake_files += 1;
-        for fault in checked {
-            let severity = if fault.missing { Severity::Incomplete } else { Severity::Invalid };
-            let finding = self.find(severity, "T1", fault.what);
-            (finding.file, finding.row, finding.index) = (Some(path.clone()), fault.row, fault.index);
+        let entry = |index: u64| index.checked_sub(first).and_then(|offset| entries.get(offset as usize)).copied();
+        let mut misplaced = Vec::new();
+        let (mut records, mut erased, mut unsealed) = (0, 0, 0);
+        let checked = lake.check(file, &mut |index, stored: &Stored| {
+            records += 1;
+            erased += u64::from(!matches!(stored.body, Body::Whole { .. }));
+            if index >= size {
+                // Settled after the checkpoint that this check holds the trail against.
+                unsealed += 1;
+                return Some(stored.digest());
+            }
+            misplaced.extend(coverage.add(index, stored.stamp.received).map(|what| (index, what)));
+            entry(index)
+        });
+        self.report.lake_records += records;
+        self.report.erased += erased;
+        self.report.unsealed += unsealed;
+        let path = lake.path(file);
+        for (index, what) in misplaced {
+            let finding = self.invalid("I2", what);
+            (finding.index, finding.file) = (Some(index), Some(path.clone()));
         }
-        let read = rows.len() as u64;
-        for (index, row, digest, received, whole) in rows {
-            self.report.lake_records += 1;
-            self.report.erased += u64::from(!whole);
-            if index >= self.report.size {
-                self.report.unsealed += 1;
-                continue;
-            }
-            if let Some(what) = coverage.add(index, received) {
-                let finding = self.invalid("I2", what);
-                (finding.index, finding.file, finding.row) = (Some(index), Some(path.clone()), Some(row));
-            }
-            let sealed = index.checked_sub(first).and_then(|offset| expected.get(offset as usize));
-            if sealed != Some(&digest) {
-                self.wrong.insert(index, digest);
-                let what = format!("record {index} is not the one that was sealed: its content hashes to {digest}");
-                let finding = self.invalid("T1", what);
-                (finding.index, finding.file, finding.row) = (Some(index), Some(path.clone()), Some(row));
-            }
+        if let Err(found) = checked {
+            self.lake_finding(&found, &path);
+            self.rest_of_file(lake, file, &entry, found.row, coverage);
         }
-        self.advance(read);
+    }
+
+    fn lake_finding(&mut self, found: &lake::Finding, path: &Path) {
+        let (severity, check) = match &found.why {
+            lake::Why::Unreadable(error) if error.is_not_found() => (Severity::Incomplete, "I2"),
+            lake::Why::Digest { .. } | lake::Why::Bytes { .. } | lake::Why::Unreadable(_) => (Severity::Invalid, "T1"),
+            lake::Why::Unexpected => (Severity::Invalid, "I2"),
+            _ => (Severity::Invalid, "T26"),
+        };
+        if let (lake::Why::Digest { found, .. }, Some(index)) = (&found.why, found.index) {
+            self.wrong.insert(index, *found);
+        }
+        let what = match &found.why {
+            lake::Why::Digest { expected, found } => {
+                format!("this record is not the one that was sealed: it hashes to {found}, the log has {expected}")
+            }
+            why => why.to_string(),
+        };
+        let finding = self.find(severity, check, what);
+        (finding.file, finding.row, finding.index) = (Some(path.to_owned()), found.row, found.index);
+    }
+
+    /// A file's check ends at the first fault. The other rows still count as here, and are held against the log.
+    fn rest_of_file(
+        &mut self,
+        lake: &lake::Snapshot,
+        file: &lake::Manifest,
+        entry: &dyn Fn(u64) -> Option<Digest>,
+        first_fault: Option<u64>,
+        coverage: &mut Coverage,
+    ) {
+        let path = lake.path(file);
+        let whole = lake.rows(file).is_ok_and(|rows| {
+            rows.map_while(Result::ok).fold(0, |read, placed| {
+                let (index, row) = (placed.index, placed.row);
+                let new = !coverage.has(index);
+                if new {
+                    coverage.add(index, placed.stored.stamp.received);
+                }
+                let digest = placed.stored.digest();
+                if (new || Some(row) == first_fault) && entry(index).is_some_and(|entry| entry != digest) {
+                    self.wrong.insert(index, digest);
+                    if Some(row) != first_fault {
+                        let finding = self.invalid("T1", "this record is not the one that was sealed");
+                        (finding.file, finding.row, finding.index) = (Some(path.clone()), Some(row), Some(index));
+                    }
+                }
+                read + 1
+            }) == file.rows
+        });
+        if !whole {
+            // Not missing but unreadable, which the file's finding has said.
+            coverage.excuse(file.first_index, file.last_index);
+        }
     }
 
     fn coverage(&mut self, coverage: &Coverage, settled: u64) {
@@ -655,8 +713,4 @@ impl Check<'_> {
         let finding = self.invalid("T1", format!("entry {first} was changed; the record itself is the one that was sealed"));
         (finding.index, finding.file) = (Some(first), Some(file));
     }
-}
-
-fn body_is_whole(stored: &Stored) -> bool {
-    matches!(stored.body, Body::Whole { .. })
 }

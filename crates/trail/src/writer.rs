@@ -23,7 +23,7 @@ use crate::seal::{SealError, SealPlan, Sealed};
 use crate::settings::{Settings, SettingsError, absolute};
 use crate::settle::{self, SettleError};
 use crate::signing_key::{KeyFolder, SigningKeyError};
-use crate::snapshot::{Snapshot, SnapshotError};
+use crate::snapshot::Snapshot;
 
 const HOUR_NS: i64 = 3_600_000_000_000;
 
