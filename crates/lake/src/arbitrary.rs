@@ -189,3 +189,12 @@ pub(crate) fn stored() -> impl Strategy<Value = Stored> {
 pub(crate) fn run(first: u64, len: std::ops::Range<usize>) -> impl Strategy<Value = Vec<(u64, Stored)>> {
     vec(stored(), len).prop_map(move |records| (first..).zip(records).collect())
 }
+
+/// One fixed run of records, for tests that need some and not any.
+pub(crate) fn sample(seed: u8, first: u64, len: usize) -> Vec<(u64, Stored)> {
+    use proptest::strategy::ValueTree as _;
+    use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
+    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    run(first, len..len + 1).new_tree(&mut runner).unwrap().current()
+}

@@ -3,6 +3,8 @@
 mod assemble;
 mod builder;
 mod census;
+mod check;
+mod claims;
 mod columns;
 mod encoding;
 mod facts;
@@ -20,6 +22,8 @@ mod table;
 mod writer;
 
 pub use assemble::RowError;
+pub use check::{Finding, Why};
+pub use claims::Claim;
 pub use columns::{COLUMNS_MAX, Column, ColumnType, Columns, ColumnsError};
 pub use manifest::{FORMAT, Manifest, ManifestError, NO_KEY};
 pub use plan::{MODEL_ROWS_MIN, PlanError, SettlePlan, plan_settle};

@@ -17,6 +17,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
 };
+use parquet::bloom_filter::Sbbf;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::PageIndexPolicy;
 use parquet::file::statistics::Statistics;
@@ -126,10 +127,6 @@ impl FileReader {
         &self.metadata
     }
 
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
     pub(crate) fn layout(&self) -> &Arc<Layout> {
         &self.layout
     }
@@ -208,13 +205,23 @@ impl FileReader {
         Ok(None)
     }
 
+    /// The Bloom filter of a column, if it has one.
+    pub(crate) fn filter(&self, group: usize, leaf: usize) -> Result<Option<Sbbf>, ReadError> {
+        guarded(&self.name, || self.builder().get_row_group_column_bloom_filter(group, leaf))?
+            .map_err(|e| self.parquet(e))
+    }
+
+    /// The file's bytes.
+    pub(crate) fn source(&self) -> &Source {
+        &self.source
+    }
+
     /// The rows in which text column `column` has one of `wanted`: (place in `wanted`, row).
     pub(crate) fn rows_of_text(&self, column: &str, wanted: &[&str]) -> Result<Vec<(usize, u64)>, ReadError> {
         let mut found = Vec::new();
         let Some(leaf) = self.leaf(column) else { return Ok(found) };
         for group in 0..self.groups() {
-            let filter = guarded(&self.name, || self.builder().get_row_group_column_bloom_filter(group, leaf))?
-                .map_err(|e| self.parquet(e))?;
+            let filter = self.filter(group, leaf)?;
             let likely: std::collections::HashMap<&str, usize> = wanted
                 .iter()
                 .enumerate()

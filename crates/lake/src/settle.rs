@@ -260,12 +260,10 @@ mod tests {
 
     use host::{Fault, FaultLog, FaultTable};
     use proptest::prelude::*;
-    use proptest::strategy::ValueTree as _;
-    use proptest::test_runner::{Config, TestRunner};
     use record::Stored;
 
     use super::*;
-    use crate::arbitrary;
+    use crate::arbitrary::{self, sample};
     use crate::plan::plan_settle;
 
     /// Settles `records` and gives every record that is in the lake after, by index.
@@ -284,12 +282,6 @@ mod tests {
             }
         }
         all
-    }
-
-    fn sample(seed: u8, first: u64, len: usize) -> Vec<(u64, Stored)> {
-        let rng = proptest::test_runner::TestRng::from_seed(proptest::test_runner::RngAlgorithm::ChaCha, &[seed; 32]);
-        let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-        arbitrary::run(first, len..len + 1).new_tree(&mut runner).unwrap().current()
     }
 
     proptest! {

@@ -205,3 +205,67 @@ impl Snapshot {
         Ok(reader)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::arbitrary;
+    use crate::plan::plan_settle;
+    use crate::settle::Lake;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(12))]
+
+        #[test]
+        fn every_record_is_found_by_index_and_by_id(records in arbitrary::run(0, 1..30), absent in any::<u64>()) {
+            let folder = tempfile::tempdir().unwrap();
+            let mut lake = Lake::open(Host::system(), folder.path()).unwrap();
+            let (one, two) = records.split_at(records.len() / 2);
+            for part in [one, two].into_iter().filter(|part| !part.is_empty()) {
+                let plan = plan_settle(lake.snapshot(), part).unwrap();
+                lake.settle(&plan, &|index| Some(records[index as usize].1.digest())).unwrap();
+            }
+            let snapshot = lake.snapshot();
+            let ids: Vec<Uuid> = records.iter().map(|(_, stored)| stored.stamp.id).collect();
+            let found = snapshot.find_ids(&ids).unwrap();
+            for ((index, stored), found) in records.iter().zip(found) {
+                prop_assert_eq!(&snapshot.find(*index).unwrap().unwrap().placed.stored, stored);
+                let found = found.unwrap().placed;
+                prop_assert_eq!(found.stored.stamp.id, stored.stamp.id);
+                prop_assert!(found.index <= *index);
+            }
+            prop_assert!(snapshot.find(records.len() as u64 + absent / 2).unwrap().is_none());
+            prop_assert!(snapshot.find_id(Uuid::from_u64_pair(absent, 1)).unwrap().is_none());
+        }
+    }
+
+    #[test]
+    fn a_subject_is_found_wherever_it_stands() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut records = arbitrary::sample(11, 0, 30);
+        let mut with = Vec::new();
+        for (index, stored) in records.iter_mut().step_by(7) {
+            let record::Body::Whole { parts, .. } = &mut stored.body else { continue };
+            with.push(*index);
+            let subject = record::Value::map([("id".to_owned(), record::Value::Text("customer-991".to_owned()))]);
+            parts.set(record::Part::Subject, &subject.to_canonical());
+        }
+        let mut lake = Lake::open(Host::system(), folder.path()).unwrap();
+        let plan = plan_settle(lake.snapshot(), &records).unwrap();
+        lake.settle(&plan, &|index| Some(records[index as usize].1.digest())).unwrap();
+        let mut found: Vec<u64> = lake
+            .snapshot()
+            .look_up(Lookup::Subject, &["nobody", "customer-991"])
+            .unwrap()
+            .into_iter()
+            .map(|(place, found)| {
+                assert_eq!(place, 1);
+                found.placed.index
+            })
+            .collect();
+        found.sort_unstable();
+        assert_eq!(found, with);
+    }
+}

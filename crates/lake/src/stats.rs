@@ -5,7 +5,11 @@
 //! writer and the check make them here, the one from the records, the other from the rows.
 
 use chrono::DateTime;
+use record::Stored;
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::facts::Facts;
 
 /// Statistics of a file as its records are added.
 #[derive(Clone, Debug, Default)]
@@ -50,8 +54,17 @@ impl<T: Ord + Clone> Range<T> {
 }
 
 impl Stats {
+    /// Adds one record.
+    pub(crate) fn add_record(&mut self, index: u64, stored: &Stored, facts: &Facts) {
+        let mut buffer = Uuid::encode_buffer();
+        let id = stored.stamp.id.hyphenated().encode_lower(&mut buffer);
+        // Of an envelope that is kept as bytes no column shows the model.
+        let model = facts.model.as_ref().filter(|_| facts.agrees).map(|(name, version)| (&**name, &**version));
+        self.add(index as i64, id, facts.time_ns.map(|ns| ns.div_euclid(1_000)), model);
+    }
+
     /// Adds one record: its index, id, time in microseconds, model name and version.
-    pub(crate) fn add(&mut self, index: i64, id: &str, time_us: Option<i64>, model: Option<(&str, &str)>) {
+    fn add(&mut self, index: i64, id: &str, time_us: Option<i64>, model: Option<(&str, &str)>) {
         self.rows += 1;
         self.index.add(Some(&index));
         self.id.add(Some(id));

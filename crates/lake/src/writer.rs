@@ -13,7 +13,6 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use record::Stored;
 use sha2::{Digest as _, Sha256};
-use uuid::Uuid;
 
 use crate::encoding;
 use crate::facts::Facts;
@@ -74,7 +73,8 @@ pub(crate) fn write(
     layout: &Layout,
     rows: &[Row<'_>],
 ) -> Result<Manifest, WriteError> {
-    let stats = stats(rows);
+    let mut stats = Stats::default();
+    rows.iter().for_each(|row| stats.add_record(row.index, row.stored, row.facts));
     let (first_index, last_index) = stats.indices();
     let batches = batches(layout, rows)?;
     let (batches, used) = drop_unused(layout, batches).map_err(ShredError::Arrow)?;
@@ -108,17 +108,6 @@ pub(crate) fn write(
         max_id,
         stats: stats.to_json().to_string(),
     })
-}
-
-fn stats(rows: &[Row<'_>]) -> Stats {
-    let mut stats = Stats::default();
-    let mut id = Uuid::encode_buffer();
-    for Row { index, stored, facts } in rows {
-        let id = &*stored.stamp.id.hyphenated().encode_lower(&mut id);
-        let model = facts.model.as_ref().filter(|_| facts.agrees).map(|(name, version)| (&**name, &**version));
-        stats.add(*index as i64, id, facts.time_ns.map(|ns| ns.div_euclid(1_000)), model);
-    }
-    stats
 }
 
 fn batches(layout: &Layout, rows: &[Row<'_>]) -> Result<Vec<RecordBatch>, ShredError> {

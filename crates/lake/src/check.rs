@@ -1,0 +1,414 @@
+//! Holds a data file against everything that is said of it: its bytes, its records, and all that readers skip by.
+
+use std::io::Read as _;
+use std::sync::Arc;
+
+use arrow_array::{Array, RecordBatch};
+use parquet::arrow::arrow_reader::ArrowReaderMetadata;
+use parquet::file::reader::ChunkReader as _;
+use record::{Digest, Stored};
+use sha2::{Digest as _, Sha256};
+
+use crate::assemble::Rows;
+use crate::claims::{Claim, ColumnClaims};
+use crate::columns::ColumnType;
+use crate::facts::Facts;
+use crate::manifest::{Manifest, hex};
+use crate::reader::{FileReader, ReadError};
+use crate::shred::{ShredError, Shredder};
+use crate::snapshot::Snapshot;
+use crate::stats::Stats;
+
+/// The first thing found wrong with a file.
+#[derive(Debug, thiserror::Error)]
+#[error("file {file:?}{}{}: {why}", row.map(|r| format!(", row {r}")).unwrap_or_default(), index.map(|i| format!(", record {i}")).unwrap_or_default())]
+pub struct Finding {
+    /// The file.
+    pub file: String,
+    /// The row, from 0, if one is at fault.
+    pub row: Option<u64>,
+    /// The index of the record in that row, as the file has it.
+    pub index: Option<u64>,
+    /// What is wrong.
+    pub why: Why,
+}
+
+/// What can be wrong with a file.
+#[derive(Debug, thiserror::Error)]
+pub enum Why {
+    /// It cannot be read, or a row is no record.
+    #[error(transparent)]
+    Unreadable(#[from] ReadError),
+    /// A record could not be put into columns again.
+    #[error(transparent)]
+    Unshreddable(#[from] ShredError),
+    /// The trail has no record of that index, or had it before.
+    #[error("the trail has no such record, or another row has it too")]
+    Unexpected,
+    /// The record is another one than the trail holds.
+    #[error("its digest is {found}, the trail's entry is {expected}")]
+    Digest {
+        /// The trail's entry.
+        expected: Digest,
+        /// What the row hashes to.
+        found: Digest,
+    },
+    /// A column shows something else than the record holds there.
+    #[error("column {column:?} does not show what the record holds")]
+    Column {
+        /// The column.
+        column: String,
+    },
+    /// The rows are not sorted by time and index, as the file says they are.
+    #[error("it is out of order: rows are sorted by time, then index")]
+    Order,
+    /// Something that readers skip rows by would make them skip this one.
+    #[error("the {claim} of column {column:?} hide it")]
+    Hidden {
+        /// The column.
+        column: String,
+        /// What hides it.
+        claim: Claim,
+    },
+    /// Something that readers skip rows by counts other rows than there are.
+    #[error("the {claim} of column {column:?} in row group {group} count other rows than there are")]
+    Count {
+        /// The column.
+        column: String,
+        /// What counts wrongly.
+        claim: Claim,
+        /// The row group.
+        group: usize,
+    },
+    /// The Delta statistics are not those of the rows.
+    #[error("its Delta statistics are {found}, its rows make {expected}")]
+    DeltaStatistics {
+        /// What the rows make.
+        expected: String,
+        /// What the log says.
+        found: String,
+    },
+    /// The manifest is not that of the rows.
+    #[error("its manifest says {field} {found}, its rows make {expected}")]
+    Manifest {
+        /// Which field.
+        field: &'static str,
+        /// What the rows make.
+        expected: String,
+        /// What the manifest says.
+        found: String,
+    },
+    /// Its bytes are not the ones that were written, though every row is whole.
+    #[error("its bytes hash to {found}, the manifest says {expected}; every row is whole")]
+    Bytes {
+        /// What the manifest says, as hexadecimal.
+        expected: String,
+        /// What the bytes hash to, as hexadecimal.
+        found: String,
+    },
+}
+
+impl Snapshot {
+    /// Checks one file of this version, and gives the first thing that is wrong. `expected` is asked for the digest
+    /// of every index in the file, once each; it answers `None` for an index that the trail does not have or that it
+    /// was asked for before, which is how the caller counts that none is missing (T26).
+    ///
+    /// In the order of what says most: each row's digest; that each row's columns are those its record makes, cell by
+    /// cell; row order; row-group statistics, page index and Bloom filters; Delta statistics and manifest; and the
+    /// SHA-256 of the file's bytes, which covers whatever the others do not look at.
+    pub fn check(&self, file: &Manifest, expected: &mut dyn FnMut(u64) -> Option<Digest>) -> Result<(), Finding> {
+        let mut checker = Checker { file, expected, stats: Stats::default(), last: None };
+        checker.check(self).map_err(|(row, index, why)| Finding { file: file.path.clone(), row, index, why })
+    }
+}
+
+/// Row, index and what is wrong.
+type Wrong = (Option<u64>, Option<u64>, Why);
+
+fn whole(why: impl Into<Why>) -> Wrong {
+    (None, None, why.into())
+}
+
+struct Checker<'a> {
+    file: &'a Manifest,
+    expected: &'a mut dyn FnMut(u64) -> Option<Digest>,
+    stats: Stats,
+    /// Time and index of the row before.
+    last: Option<(bool, Option<i64>, u64)>,
+}
+
+impl Checker<'_> {
+    fn check(&mut self, snapshot: &Snapshot) -> Result<(), Wrong> {
+        // Opened anew and not taken from the cache: what is checked is what is on disk now.
+        let reader = FileReader::open(snapshot.host(), snapshot.folder(), &self.file.path, snapshot.columns());
+        let reader = reader.map_err(whole)?;
+        for group in 0..reader.groups() {
+            self.group(&reader, group)?;
+        }
+        self.manifest()?;
+        self.bytes(&reader)
+    }
+
+    fn group(&mut self, reader: &FileReader, group: usize) -> Result<(), Wrong> {
+        let mut claims = claims(reader, group).map_err(whole)?;
+        let layout = reader.layout().clone();
+        let mut shredder = Shredder::new(&layout);
+        for batch in reader.group(group).map_err(whole)? {
+            let (first, batch) = batch.map_err(whole)?;
+            let rows = reader.records(&batch, first).map_err(whole)?;
+            for at in 0..rows.len() {
+                let row = first + at as u64;
+                let placed = reader.placed(&rows, at, row).map_err(|e| (Some(row), None, e.into()))?;
+                let facts = Facts::of(&placed.stored);
+                self.row(row, placed.index, &placed.stored, &facts)?;
+                let pushed = shredder.push(placed.index, &placed.stored, &facts);
+                pushed.map_err(|e| (Some(row), Some(placed.index), e.into()))?;
+            }
+            let again = shredder.finish().map_err(whole)?;
+            compare(&batch, &again, first, &rows)?;
+            for (column, kind, claims) in &mut claims {
+                let Some(array) = batch.column_by_name(column) else { continue };
+                claims.see(array, *kind).map_err(|(at, claim)| {
+                    let why = Why::Hidden { column: column.clone(), claim };
+                    (Some(first + at as u64), rows.index(at).ok(), why)
+                })?;
+            }
+        }
+        for (column, _, claims) in &claims {
+            if let Some(claim) = claims.finish() {
+                return Err(whole(Why::Count { column: column.clone(), claim, group }));
+            }
+        }
+        Ok(())
+    }
+
+    fn row(&mut self, row: u64, index: u64, stored: &Stored, facts: &Facts) -> Result<(), Wrong> {
+        let wrong = |why| (Some(row), Some(index), why);
+        let expected = (self.expected)(index).ok_or(wrong(Why::Unexpected))?;
+        let found = stored.digest();
+        if found != expected {
+            return Err(wrong(Why::Digest { expected, found }));
+        }
+        let place = (facts.time_ns.is_none(), facts.time_ns, index);
+        if self.last.is_some_and(|last| last >= place) {
+            return Err(wrong(Why::Order));
+        }
+        self.last = Some(place);
+        self.stats.add_record(index, stored, facts);
+        Ok(())
+    }
+
+    fn manifest(&self) -> Result<(), Wrong> {
+        let (file, (first, last), (min_id, max_id)) = (self.file, self.stats.indices(), self.stats.ids());
+        for (field, expected, found) in [
+            ("rows", self.stats.rows().to_string(), file.rows.to_string()),
+            ("first index", first.to_string(), file.first_index.to_string()),
+            ("last index", last.to_string(), file.last_index.to_string()),
+            ("least id", min_id, file.min_id.clone()),
+            ("greatest id", max_id, file.max_id.clone()),
+        ] {
+            if expected != found {
+                return Err(whole(Why::Manifest { field, expected, found }));
+            }
+        }
+        let expected = self.stats.to_json();
+        // Compared as values: a checkpoint may write the same statistics with other spaces.
+        if serde_json::from_str::<serde_json::Value>(&file.stats).ok().as_ref() != Some(&expected) {
+            return Err(whole(Why::DeltaStatistics { expected: expected.to_string(), found: file.stats.clone() }));
+        }
+        Ok(())
+    }
+
+    fn bytes(&self, reader: &FileReader) -> Result<(), Wrong> {
+        let mut hash = Sha256::new();
+        let mut buffer = vec![0; 256 << 10];
+        let failed = |cause: String| whole(Why::Bytes { expected: hex(&self.file.sha256), found: cause });
+        let mut bytes = reader.source().get_read(0).map_err(|e| failed(e.to_string()))?;
+        loop {
+            match bytes.read(&mut buffer).map_err(|e| failed(e.to_string()))? {
+                0 => break,
+                read => hash.update(&buffer[..read]),
+            }
+        }
+        let found: [u8; 32] = hash.finalize().into();
+        if found == self.file.sha256 { Ok(()) } else { Err(failed(hex(&found))) }
+    }
+}
+
+type NamedClaims = Vec<(String, ColumnType, ColumnClaims)>;
+
+/// The claims about every column of a row group that rows are skipped by.
+fn claims(reader: &FileReader, group: usize) -> Result<NamedClaims, ReadError> {
+    let metadata: &ArrowReaderMetadata = reader.metadata();
+    let parquet = metadata.metadata();
+    let mut claims = Vec::new();
+    for column in &reader.layout().columns {
+        let Some(leaf) = reader.leaf(&column.name) else { continue };
+        let index = parquet.column_index().and_then(|i| i.get(group)?.get(leaf));
+        let pages = parquet.offset_index().and_then(|i| i.get(group)?.get(leaf)).map(|o| o.page_locations().as_slice());
+        let filter = reader.filter(group, leaf)?;
+        let of_column = ColumnClaims::new(parquet.row_group(group), leaf, index, pages, filter);
+        claims.push((column.name.to_string(), column.kind, of_column));
+    }
+    Ok(claims)
+}
+
+/// Compares the columns of a batch with those that its own records make. A digest covers what a record is made of;
+/// this covers the cells that no record is made of, and values that stand in another place than they belong, where
+/// a query would not see them.
+fn compare(batch: &RecordBatch, again: &RecordBatch, first: u64, rows: &Rows) -> Result<(), Wrong> {
+    for field in again.schema_ref().fields() {
+        let made = again.column_by_name(field.name()).ok_or_else(|| whole(column(field.name())))?;
+        let Some(found) = batch.column_by_name(field.name()) else {
+            match (0..made.len()).find(|&at| made.is_valid(at)) {
+                None => continue,
+                Some(at) => return Err((Some(first + at as u64), rows.index(at).ok(), column(field.name()))),
+            }
+        };
+        if !same(found, made) {
+            let at = (0..made.len()).find(|&at| !same(&found.slice(at, 1), &made.slice(at, 1))).unwrap_or(0);
+            return Err((Some(first + at as u64), rows.index(at).ok(), column(field.name())));
+        }
+    }
+    Ok(())
+}
+
+fn same(a: &Arc<dyn Array>, b: &Arc<dyn Array>) -> bool {
+    a.to_data() == b.to_data()
+}
+
+fn column(name: &str) -> Why {
+    Why::Column { column: name.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use host::Host;
+
+    use super::*;
+    use crate::arbitrary::sample;
+    use crate::plan::plan_settle;
+    use crate::settle::Lake;
+
+    fn lake(folder: &std::path::Path, records: &[(u64, Stored)]) -> Snapshot {
+        let mut lake = Lake::open(Host::builder().random_seed(9).build(), folder).unwrap();
+        let plan = plan_settle(lake.snapshot(), records).unwrap();
+        lake.settle(&plan, &|index| Some(records[index as usize].1.digest())).unwrap().clone()
+    }
+
+    fn check(snapshot: &Snapshot, file: &Manifest, records: &[(u64, Stored)]) -> Result<(), Finding> {
+        let mut asked = BTreeSet::new();
+        snapshot.check(file, &mut |index| {
+            let stored = &records.get(index as usize)?.1;
+            asked.insert(index).then(|| stored.digest())
+        })
+    }
+
+    /// The file again with bytes changed, in a lake of its own, and a manifest whose hash agrees: what someone makes
+    /// who can write the whole folder.
+    fn forge(file: &Manifest, bytes: &[u8]) -> Manifest {
+        Manifest { sha256: Sha256::digest(bytes).into(), ..file.clone() }
+    }
+
+    fn overwrite(path: &std::path::Path, bytes: &[u8]) {
+        Host::system().replace(path, bytes, "test", None).unwrap();
+    }
+
+    #[test]
+    fn what_was_written_passes() {
+        let folder = tempfile::tempdir().unwrap();
+        let records = sample(5, 0, 60);
+        let snapshot = lake(folder.path(), &records);
+        for file in snapshot.files() {
+            check(&snapshot, file, &records).unwrap();
+        }
+    }
+
+    /// T1, T26: a changed byte is found by the hash of the bytes; and if that is forged too, then by the rows or by
+    /// what hides them, or else it changed nothing that anyone reads.
+    #[test]
+    fn a_changed_byte_is_found_or_carries_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let records = sample(6, 0, 25);
+        let snapshot = lake(folder.path(), &records);
+        let file = &snapshot.files()[0];
+        let path = snapshot.path(file);
+        let good = std::fs::read(&path).unwrap();
+        let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+        for at in (0..good.len()).step_by(good.len() / 400 + 1) {
+            let mut bad = good.clone();
+            bad[at] ^= 1 << (at % 8);
+            overwrite(&path, &bad);
+            assert!(check(&snapshot, file, &records).is_err(), "byte {at} of {}", good.len());
+            let forged = check(&snapshot, &forge(file, &bad), &records);
+            *kinds.entry(forged.as_ref().map_or_else(|f| kind(&f.why), |()| "nothing")).or_default() += 1;
+        }
+        overwrite(&path, &good);
+        assert!(kinds.contains_key("unreadable") && kinds.contains_key("hidden"), "{kinds:?}");
+        println!("{kinds:?}");
+    }
+
+    fn kind(why: &Why) -> &'static str {
+        match why {
+            Why::Unreadable(_) | Why::Unshreddable(_) => "unreadable",
+            Why::Unexpected => "unexpected",
+            Why::Digest { .. } => "digest",
+            Why::Column { .. } => "column",
+            Why::Order => "order",
+            Why::Hidden { .. } => "hidden",
+            Why::Count { .. } => "count",
+            Why::DeltaStatistics { .. } => "delta",
+            Why::Manifest { .. } => "manifest",
+            Why::Bytes { .. } => "bytes",
+        }
+    }
+
+    #[test]
+    fn an_emptied_bloom_filter_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let records = sample(7, 0, 40);
+        let snapshot = lake(folder.path(), &records);
+        let file = &snapshot.files()[0];
+        let reader = snapshot.reader(file).unwrap();
+        let leaf = reader.leaf("id").unwrap();
+        let chunk = reader.metadata().metadata().row_group(0).column(leaf);
+        let (at, len) = (chunk.bloom_filter_offset().unwrap() as usize, chunk.bloom_filter_length().unwrap() as usize);
+        let mut bytes = std::fs::read(snapshot.path(file)).unwrap();
+        bytes[at + len - 32..at + len].fill(0);
+        overwrite(&snapshot.path(file), &bytes);
+        let finding = check(&snapshot, &forge(file, &bytes), &records).unwrap_err();
+        assert!(matches!(finding.why, Why::Hidden { claim: Claim::BloomFilter, .. }), "{finding}");
+    }
+
+    #[test]
+    fn a_manifest_or_statistics_that_hide_rows_are_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let records = sample(8, 0, 10);
+        let snapshot = lake(folder.path(), &records);
+        let file = &snapshot.files()[0];
+        let changed = |change: fn(&mut Manifest)| {
+            let mut changed = file.clone();
+            change(&mut changed);
+            check(&snapshot, &changed, &records).unwrap_err().why
+        };
+        assert!(matches!(changed(|m| m.rows -= 1), Why::Manifest { field: "rows", .. }));
+        assert!(matches!(changed(|m| m.last_index = 3), Why::Manifest { field: "last index", .. }));
+        assert!(matches!(changed(|m| m.max_id = "0".into()), Why::Manifest { field: "greatest id", .. }));
+        let stats = |m: &mut Manifest| m.stats = m.stats.replace("\"numRecords\":10", "\"numRecords\":9");
+        assert!(matches!(changed(stats), Why::DeltaStatistics { .. }));
+    }
+
+    #[test]
+    fn a_record_of_another_index_or_twice_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let records = sample(9, 0, 10);
+        let snapshot = lake(folder.path(), &records);
+        let file = &snapshot.files()[0];
+        let mut swapped = records.clone();
+        swapped.swap(3, 4);
+        assert!(matches!(check(&snapshot, file, &swapped).unwrap_err().why, Why::Digest { .. }));
+        assert!(matches!(check(&snapshot, file, &records[..9]).unwrap_err().why, Why::Unexpected));
+    }
+}
