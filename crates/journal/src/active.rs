@@ -4,10 +4,10 @@ use std::path::Path;
 
 use host::{DurableFile, FileError, Host};
 
-use crate::STEP;
 use crate::frame;
 use crate::segment::{HEADER_BYTES, SegmentHeader, SegmentName};
 use crate::shelf::Shelved;
+use crate::{Options, STEP};
 
 /// The one file the committer appends to.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(crate) struct ActiveSegment {
     /// Where the next frame goes.
     end: u64,
     allocated: u64,
-    allocate_bytes: u64,
+    options: Options,
 }
 
 impl ActiveSegment {
@@ -25,9 +25,9 @@ impl ActiveSegment {
     /// the existence of a frame, or of the next segment, proves that this header was once whole.
     ///
     /// A file of that name is an error: a running journal knows its segments, so another writer made it (I6).
-    pub(crate) fn begin(host: &Host, folder: &Path, first_index: u64, allocate_bytes: u64) -> Result<Self, FileError> {
+    pub(crate) fn begin(host: &Host, folder: &Path, first_index: u64, options: &Options) -> Result<Self, FileError> {
         let file = host.create_new(SegmentName::new(folder, first_index).path, STEP)?;
-        Self::begin_in(file, host, folder, first_index, allocate_bytes)
+        Self::begin_in(file, host, folder, first_index, options)
     }
 
     /// As [`ActiveSegment::begin`], in the place of a segment that recovery found to hold no frames.
@@ -35,11 +35,11 @@ impl ActiveSegment {
         host: &Host,
         folder: &Path,
         first_index: u64,
-        allocate_bytes: u64,
+        options: &Options,
     ) -> Result<Self, FileError> {
         let file = host.open_rw(SegmentName::new(folder, first_index).path, STEP)?;
         file.set_len(0)?;
-        Self::begin_in(file, host, folder, first_index, allocate_bytes)
+        Self::begin_in(file, host, folder, first_index, options)
     }
 
     fn begin_in(
@@ -47,14 +47,15 @@ impl ActiveSegment {
         host: &Host,
         folder: &Path,
         first_index: u64,
-        allocate_bytes: u64,
+        options: &Options,
     ) -> Result<Self, FileError> {
         let header = SegmentHeader { first_index, id: host.random() };
-        file.allocate(0, allocate_bytes)?;
+        let allocated = options.allocate_bytes;
+        file.allocate(0, allocated)?;
         file.write_at(0, &header.encode())?;
         file.sync_all()?;
         host.sync_dir(folder, STEP)?;
-        Ok(Self { file, header, end: HEADER_BYTES as u64, allocated: allocate_bytes, allocate_bytes })
+        Ok(Self { file, header, end: HEADER_BYTES as u64, allocated, options: options.clone() })
     }
 
     /// Writes a group of frames and fsyncs it: durable when it returns. Any error is fatal to the journal.
@@ -62,13 +63,21 @@ impl ActiveSegment {
         frame::seal(group, &self.header.id, durable);
         let end = self.end + group.len() as u64;
         if end > self.allocated {
-            let allocated = end.next_multiple_of(self.allocate_bytes);
-            self.file.allocate(self.allocated, allocated - self.allocated)?;
-            self.allocated = allocated;
+            self.reserve(end)?;
         }
         self.file.write_at(self.end, group)?;
         self.file.sync_data()?;
         self.end = end;
+        Ok(())
+    }
+
+    /// Reserves space up to `end` and some more: as much again as there is, within the size of a segment. So a busy
+    /// segment asks for space a few times in all, and an idle one holds little.
+    fn reserve(&mut self, end: u64) -> Result<(), FileError> {
+        let doubled = (2 * self.allocated).min(self.options.segment_bytes);
+        let allocated = end.max(doubled).next_multiple_of(self.options.allocate_bytes);
+        self.file.allocate(self.allocated, allocated - self.allocated)?;
+        self.allocated = allocated;
         Ok(())
     }
 

@@ -120,8 +120,7 @@ impl<T, D: FnMut(Delivery<T>)> Committer<T, D> {
         if let Some(stopped) = self.shared.queue.lock().stopped.clone() {
             return Err(stopped);
         }
-        let allocate_bytes = self.shared.options.allocate_bytes;
-        self.active = ActiveSegment::begin(&self.host, &self.folder, self.shared.durable(), allocate_bytes)?;
+        self.active = ActiveSegment::begin(&self.host, &self.folder, self.shared.durable(), &self.shared.options)?;
         self.shared.shelf.push(self.active.shelved());
         Ok(())
     }

@@ -62,7 +62,7 @@ impl<T: Send + 'static> Journal<T> {
         options.check()?;
         let folder = folder.as_ref().to_owned();
         host.create_dir_all(&folder, STEP)?;
-        let recovered = recover(host, &folder, floor, acknowledged_at_least, options.allocate_bytes, visit)?;
+        let recovered = recover(host, &folder, floor, acknowledged_at_least, &options, visit)?;
         let shared = Arc::new(Shared::new(options, recovered.report.next_index, recovered.shelf));
         let committer = Committer {
             shared: Arc::clone(&shared),

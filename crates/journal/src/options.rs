@@ -14,7 +14,8 @@ pub struct Options {
     /// A segment that has come to this is followed by a new one; the group that passes it is still written whole.
     /// Default 64 MiB; 4 KiB to 256 MiB.
     pub segment_bytes: u64,
-    /// How much disk space is reserved at a time. Default 4 MiB; 4 KiB to 64 MiB.
+    /// How much disk space a new segment reserves; each time it is full, as much again as it has, up to
+    /// `segment_bytes`. Default 4 MiB; 4 KiB to 64 MiB.
     pub allocate_bytes: u64,
     /// Staged and not yet taken by the committer: at this much, staging waits. One batch may be this long, so memory
     /// is at most four times this. Default 32 MiB; up to 128 MiB.

@@ -12,7 +12,7 @@ use crate::frame::{Frame, find_proof};
 use crate::options::SEGMENT_FILE_BYTES_MAX;
 use crate::segment::{HEADER_BYTES, HeaderError, LoadError, SegmentHeader, SegmentName, was_being_begun};
 use crate::shelf::{Shelf, Shelved};
-use crate::{OptionsError, STEP, VisitError};
+use crate::{Options, OptionsError, STEP, VisitError};
 
 /// What an opening found and did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,7 +165,7 @@ pub(crate) fn recover(
     folder: &Path,
     floor: u64,
     acknowledged_at_least: u64,
-    allocate_bytes: u64,
+    options: &Options,
     mut visit: impl FnMut(u64, &[u8]) -> Result<(), VisitError>,
 ) -> Result<Recovered, OpenError> {
     let names = SegmentName::list(host, folder)?;
@@ -193,7 +193,7 @@ pub(crate) fn recover(
         report.torn_tail = ending.torn_tail(&name.path, scan.index);
         ending.make_durable(host, &name.path)?;
     }
-    let (active, shelved) = begin_writing(host, folder, report.next_index, allocate_bytes, shelved)?;
+    let (active, shelved) = begin_writing(host, folder, report.next_index, options, shelved)?;
     Ok(Recovered { report, active, shelf: Shelf::new(shelved) })
 }
 
@@ -215,13 +215,13 @@ fn begin_writing(
     host: &Host,
     folder: &Path,
     next_index: u64,
-    allocate_bytes: u64,
+    options: &Options,
     mut shelved: Vec<Shelved>,
 ) -> Result<(ActiveSegment, Vec<Shelved>), FileError> {
     let active = if shelved.pop_if(|last| last.first_index == next_index).is_some() {
-        ActiveSegment::begin_anew(host, folder, next_index, allocate_bytes)?
+        ActiveSegment::begin_anew(host, folder, next_index, options)?
     } else {
-        ActiveSegment::begin(host, folder, next_index, allocate_bytes)?
+        ActiveSegment::begin(host, folder, next_index, options)?
     };
     shelved.push(active.shelved());
     Ok((active, shelved))

@@ -113,6 +113,25 @@ fn nothing_is_told_while_the_power_could_still_take_it() {
     assert_eq!(told_times, 8);
 }
 
+/// The kernel may hold the last frames in memory, marked as written though their fsync failed; so an opening that keeps
+/// them writes them once more before it fsyncs them.
+#[test]
+fn an_opening_writes_the_unproven_tail_once_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let failing = Host::builder().faults(FaultTable::one("journal.fdatasync", 2, Fault::FailBefore(5))).build();
+    let Opened { journal, .. } = open_with(&failing, folder.path(), small(), 0, 0).unwrap();
+    append(&journal, 3).unwrap();
+    append(&journal, 2).unwrap_err();
+    drop(journal);
+
+    let log = Arc::new(FaultLog::over(FaultTable::one("journal.write", 1, Fault::FailBefore(5))));
+    let host = Host::builder().faults(Arc::clone(&log)).build();
+    let error = open_with(&host, folder.path(), small(), 0, 3).err().unwrap();
+    assert!(error.to_string().contains("00000000000000000000.journal"), "the old segment is written first: {error}");
+    assert_eq!(log.visits("journal.create"), 0);
+    assert_records(&open_with(&host, folder.path(), small(), 0, 3).unwrap().records, 0..5);
+}
+
 fn strike(point: &str, nth: u64, fault: Fault) {
     let after = format!("{point}@{nth} {fault:?}");
     let folder = tempfile::tempdir().unwrap();
