@@ -20,11 +20,23 @@ struct Entry {
     end: usize,
 }
 
-/// A map that is being written.
+impl Entry {
+    /// The end of an entry whose value is still being written.
+    const OPEN: usize = usize::MAX;
+}
+
+/// A map that is being written: where its head will stand, and its first entry in [`Builder::entries`].
 #[derive(Clone, Copy)]
 pub(crate) struct OpenMap {
     start: usize,
     entries: usize,
+}
+
+/// More than an envelope within its limits takes beyond its canonical bytes: times as text, nulls.
+const ENVELOPE_SLACK: usize = 16 << 10;
+
+fn too_large(got: usize, max: usize) -> Fault {
+    Fault::Limit { what: "the record's size in bytes", got, max }
 }
 
 /// Appends canonical bytes of values, within limits.
@@ -33,7 +45,10 @@ pub(crate) struct Builder {
     entries: Vec<Entry>,
     scratch: Vec<u8>,
     limits: Limits,
+    /// Keys so far; those of the envelope are taken off again when it ends.
     fields: usize,
+    /// 1 while the inputs are read: what is no map gets one around it.
+    wrap: usize,
     /// Floats too large for 64 bits that were seen: candidates for integers that lost their digits on the way.
     pub(crate) huge: usize,
     /// The path of the fault, from the inside out, collected while the parser unwinds.
@@ -43,20 +58,22 @@ pub(crate) struct Builder {
 impl Builder {
     pub(crate) fn new(limits: Limits) -> Self {
         let (out, entries, scratch, unwound) = Default::default();
-        Builder { out, entries, scratch, limits, fields: 0, huge: 0, unwound }
+        Builder { out, entries, scratch, limits, fields: 0, wrap: 0, huge: 0, unwound }
     }
 
     pub(crate) fn clear(&mut self) {
         self.out.clear();
         self.entries.clear();
         self.unwound.clear();
-        (self.fields, self.huge) = (0, 0);
+        (self.fields, self.wrap, self.huge) = (0, 0, 0);
     }
 
+    /// Stops a record that cannot come within the limit any more. The exact measure is taken of its canonical parts,
+    /// in [`RecordBuilder::finish`]: until then the envelope stands here as it was sent.
     #[inline]
     fn check_size(&self) -> Result<(), Fault> {
         let (got, max) = (self.out.len(), self.limits.record_bytes);
-        if got > max { Err(Fault::Limit { what: "the record's size in bytes", got, max }) } else { Ok(()) }
+        if got > max + ENVELOPE_SLACK { Err(too_large(got, max)) } else { Ok(()) }
     }
 
     #[inline]
@@ -73,6 +90,12 @@ impl Builder {
     pub(crate) fn check_depth(&self, depth: usize) -> Result<(), Fault> {
         let max = self.limits.depth;
         if depth > max { Err(Fault::Limit { what: "the depth of nesting", got: depth, max }) } else { Ok(()) }
+    }
+
+    /// The depth of an array that stands at `depth`: bare inputs get a map around them.
+    #[inline]
+    pub(crate) fn array_depth(&self, depth: usize) -> usize {
+        if depth == 1 { depth + self.wrap } else { depth }
     }
 
     pub(crate) fn null(&mut self) {
@@ -125,26 +148,39 @@ impl Builder {
 
     #[inline]
     pub(crate) fn begin_map(&mut self) -> OpenMap {
-        OpenMap { start: self.out.len(), entries: self.entries.len() }
+        // As with arrays: one byte is enough for the head of most maps.
+        self.out.push(0);
+        OpenMap { start: self.out.len() - 1, entries: self.entries.len() }
+    }
+
+    /// Takes back a map that turned out to be one of the forms of a scalar.
+    pub(crate) fn cancel_map(&mut self, map: OpenMap) {
+        self.out.truncate(map.start);
     }
 
     /// Begins an entry of the map that was begun last; its value is what is appended next.
     #[inline]
     pub(crate) fn begin_entry(&mut self, key: &str) -> Result<(), Fault> {
         let start = self.out.len();
-        cbor::write_text(&mut self.out, key);
-        let entry = Entry { start, key_end: self.out.len(), end: 0 };
-        self.entries.push(entry);
-        self.fields += 1;
         if key.len() > self.limits.key_bytes {
             let max = self.limits.key_bytes;
-            return Err(Fault::Limit { what: "a key's length in bytes", got: key.len(), max });
+            return Err(self.refuse_key(key, Fault::Limit { what: "a key's length in bytes", got: key.len(), max }));
         }
+        self.fields += 1;
         if self.fields > self.limits.fields {
             let (got, max) = (self.fields, self.limits.fields);
-            return Err(Fault::Limit { what: "the number of fields", got, max });
+            return Err(self.refuse_key(key, Fault::Limit { what: "the number of fields", got, max }));
         }
+        cbor::write_text(&mut self.out, key);
+        self.entries.push(Entry { start, key_end: self.out.len(), end: Entry::OPEN });
         Ok(())
+    }
+
+    /// The fault, with the key as the innermost step of its path.
+    #[cold]
+    fn refuse_key(&mut self, key: &str, fault: Fault) -> Fault {
+        self.unwound.push(Segment::Key(shorten(key)));
+        fault
     }
 
     #[inline]
@@ -155,18 +191,16 @@ impl Builder {
         }
     }
 
-    /// Whether the map that was begun last has entries.
-    pub(crate) fn has_entries(&self, map: OpenMap) -> bool {
-        self.entries.len() > map.entries
-    }
-
-    /// The key of the entry that was begun last, for the path of a fault.
-    pub(crate) fn unwind_entry(&mut self) {
-        if let Some(entry) = self.entries.pop() {
-            if let Ok(Item::Text(key)) = Reader::new(&self.out[entry.start..]).next_item() {
-                self.unwound.push(Segment::Key(shorten(key)));
-            }
+    /// Gives up a map after a fault: if that was in the value of an entry, its key is a step of the path.
+    #[cold]
+    pub(crate) fn unwind_map(&mut self, map: OpenMap) {
+        if let Some(entry) = self.entries[map.entries..].last()
+            && entry.end == Entry::OPEN
+            && let Ok(Item::Text(key)) = Reader::new(&self.out[entry.start..entry.key_end]).next_item()
+        {
+            self.unwound.push(Segment::Key(shorten(key)));
         }
+        self.entries.truncate(map.entries);
     }
 
     /// Puts the entries in key order and the head before them.
@@ -174,6 +208,18 @@ impl Builder {
         let Builder { out, entries, scratch, .. } = self;
         let own = &mut entries[map.entries..];
         let key = |entry: &Entry| &out[entry.start..entry.key_end];
+        if own.is_sorted_by(|a, b| key(a) < key(b)) {
+            let len = own.len();
+            entries.truncate(map.entries);
+            if len < 24 {
+                out[map.start] = 0xa0 | len as u8;
+            } else {
+                scratch.clear();
+                cbor::write_map_head(scratch, len);
+                out.splice(map.start..=map.start, scratch.iter().copied());
+            }
+            return self.check_size();
+        }
         own.sort_unstable_by(|a, b| key(a).cmp(key(b)));
         if let Some(twice) = own.windows(2).find(|pair| key(&pair[0]) == key(&pair[1])) {
             if let Ok(Item::Text(key)) = Reader::new(key(&twice[0])).next_item() {
@@ -199,9 +245,9 @@ impl Builder {
     }
 }
 
-/// A key as a message shows it.
-fn shorten(key: &str) -> String {
-    if key.chars().count() <= 80 { key.to_owned() } else { key.chars().take(79).chain(['…']).collect() }
+/// A key or a text as a message shows it.
+pub(crate) fn shorten(key: &str) -> String {
+    if key.chars().nth(80).is_none() { key.to_owned() } else { key.chars().take(79).chain(['…']).collect() }
 }
 
 /// Where a top-level field goes.
@@ -214,13 +260,12 @@ enum Slot {
 
 impl Slot {
     fn of(name: &str) -> Option<Slot> {
-        if let Some(part) = Part::section(name) {
-            return Some(Slot::Section(part));
-        }
         if name == "salt" {
             return Some(Slot::Salt);
         }
-        envelope::FIELDS.iter().position(|field| *field == name).map(Slot::Envelope)
+        // Lengths differ more often than not, so this compares few bytes.
+        let field = envelope::FIELDS.iter().position(|field| *field == name).map(Slot::Envelope);
+        field.or_else(|| Part::section(name).map(Slot::Section))
     }
 
     fn number(self) -> usize {
@@ -239,7 +284,17 @@ pub(crate) struct RecordBuilder<'b> {
     pub(crate) values: &'b mut Builder,
     spans: [(usize, usize); SLOTS],
     seen: u32,
-    open: Option<(Slot, usize)>,
+    open: Option<Open>,
+}
+
+/// The field that is being read.
+#[derive(Clone, Copy)]
+struct Open {
+    slot: Slot,
+    /// Where its value begins.
+    start: usize,
+    /// How many fields there were before it.
+    fields: usize,
 }
 
 impl<'b> RecordBuilder<'b> {
@@ -252,21 +307,24 @@ impl<'b> RecordBuilder<'b> {
     pub(crate) fn begin_field(&mut self, name: &str) -> Result<(), Fault> {
         let Some(slot) = Slot::of(name) else {
             let known = Part::SECTIONS.iter().map(|part| part.name()).chain(envelope::FIELDS);
-            return Err(Fault::UnknownField { nearest: nearest(name, known) });
+            let fault = Fault::UnknownField { nearest: nearest(name, known) };
+            return Err(self.values.refuse_key(name, fault));
         };
         if self.seen & 1 << slot.number() != 0 {
-            return Err(Fault::DuplicateKey);
+            return Err(self.values.refuse_key(name, Fault::DuplicateKey));
         }
         self.seen |= 1 << slot.number();
-        self.open = Some((slot, self.values.out.len()));
+        self.values.wrap = usize::from(slot == Slot::Section(Part::Inputs));
+        self.open = Some(Open { slot, start: self.values.out.len(), fields: self.values.fields });
         Ok(())
     }
 
     /// Ends the field: what was appended since is its value.
     pub(crate) fn end_field(&mut self) -> Result<(), Fault> {
-        let Some((slot, start)) = self.open else { return Ok(()) };
-        if let Slot::Section(part) = slot {
-            normalise_section(&mut self.values.out, part, start)?;
+        let Some(Open { slot, start, fields }) = self.open else { return Ok(()) };
+        match slot {
+            Slot::Section(part) => normalise_section(self.values, part, start)?,
+            Slot::Envelope(_) | Slot::Salt => self.values.fields = fields,
         }
         self.spans[slot.number()] = (start, self.values.out.len());
         self.open = None;
@@ -275,7 +333,7 @@ impl<'b> RecordBuilder<'b> {
 
     /// The name of the field that is being read, for the path of a fault.
     pub(crate) fn open_name(&self) -> Option<&'static str> {
-        self.open.map(|(slot, _)| match slot {
+        self.open.map(|open| match open.slot {
             Slot::Salt => "salt",
             Slot::Section(part) => part.name(),
             Slot::Envelope(field) => envelope::FIELDS[field],
@@ -303,19 +361,29 @@ impl<'b> RecordBuilder<'b> {
                 parts.set(part, canonical);
             }
         }
+        let (got, max) = (parts.total_bytes(), self.values.limits.record_bytes);
+        if got > max {
+            return Err(RecordError::new(Path::default(), too_large(got, max)));
+        }
         check_kind(&envelope, &parts)?;
         Ok(Record::new(salt, parts, &envelope))
     }
 }
 
 /// A section that is null is absent; bare inputs stand under `value`; other sections but the output are maps.
-fn normalise_section(out: &mut Vec<u8>, part: Part, start: usize) -> Result<(), Fault> {
-    let got = Reader::new(&out[start..]).next_item().map_err(|error| Fault::Syntax(error.to_string()))?;
+fn normalise_section(values: &mut Builder, part: Part, start: usize) -> Result<(), Fault> {
+    let got = Reader::new(&values.out[start..]).next_item().map_err(|error| Fault::Syntax(error.to_string()))?;
     match (part, got) {
-        (_, Item::Map(_)) | (Part::Output, _) if got != Item::Null => {}
-        (_, Item::Null) => out.truncate(start),
+        (_, Item::Map(_)) => {}
+        (_, Item::Null) => values.out.truncate(start),
+        (Part::Output, _) => {}
         (Part::Inputs, _) => {
-            out.splice(start..start, [0xa1, 0x65].into_iter().chain(*b"value"));
+            values.out.splice(start..start, *b"\xa1\x65value");
+            values.fields += 1;
+            let (got, max) = (values.fields, values.limits.fields);
+            if got > max {
+                return Err(Fault::Limit { what: "the number of fields", got, max });
+            }
         }
         _ => return Err(Fault::Type { expected: "an object", got: type_name(&got) }),
     }

@@ -22,6 +22,9 @@ const MAJOR_MAP: u8 = 5;
 const MAJOR_TAG: u8 = 6;
 const MAJOR_SIMPLE: u8 = 7;
 
+/// The one NaN.
+const NAN: [u8; 3] = [0xf9, 0x7e, 0x00];
+
 /// Nesting that [`Reader::skip`] follows before it gives up; far above every limit a record can be configured to.
 const SKIP_DEPTH_MAX: usize = 128;
 
@@ -80,8 +83,11 @@ impl Number {
     pub fn from_f64(value: f64) -> Self {
         const TWO_63: f64 = 9_223_372_036_854_775_808.0;
         const TWO_64: f64 = 18_446_744_073_709_551_616.0;
-        if value.fract() == 0.0 && (-TWO_63..TWO_64).contains(&value) {
-            if value < TWO_63 { Number::Int(value as i64) } else { Number::UInt(value as u64) }
+        // The casts saturate, so the ends of the ranges are held apart by the comparisons before them.
+        if value < TWO_63 && value as i64 as f64 == value {
+            Number::Int(value as i64)
+        } else if (TWO_63..TWO_64).contains(&value) {
+            Number::UInt(value as u64) // Every float of this size is whole.
         } else if value.is_nan() {
             Number::Float(f64::NAN)
         } else {
@@ -162,7 +168,7 @@ pub fn write_number(out: &mut Vec<u8>, number: Number) {
 #[inline]
 fn write_float(out: &mut Vec<u8>, value: f64) {
     if value.is_nan() {
-        out.extend_from_slice(&[0xf9, 0x7e, 0x00]);
+        out.extend_from_slice(&NAN);
         return;
     }
     let single = value as f32;
@@ -371,12 +377,8 @@ impl<'a> Reader<'a> {
             _ => return Err(CborError::Unsupported(start)),
         };
         let number = Number::from_f64(float);
-        if self.strictness == Strictness::Canonical {
-            let mut shortest = Vec::with_capacity(9);
-            write_number(&mut shortest, number);
-            if shortest != self.bytes[start..self.at] {
-                return Err(CborError::NotShortest(start));
-            }
+        if self.strictness == Strictness::Canonical && !is_shortest(number, info, &self.bytes[start..self.at]) {
+            return Err(CborError::NotShortest(start));
         }
         Ok(Item::Number(number))
     }
@@ -456,6 +458,22 @@ pub fn validate(bytes: &[u8]) -> Result<(), CborError> {
     let mut reader = Reader::new(bytes);
     reader.skip()?;
     reader.expect_end()
+}
+
+/// Whether the bytes, a float of 2, 4 or 8 bytes (`info` 25, 26, 27), are how this number is written.
+#[inline]
+fn is_shortest(number: Number, info: u8, bytes: &[u8]) -> bool {
+    let Number::Float(value) = number else { return false };
+    if value.is_nan() {
+        return bytes == NAN;
+    }
+    let single = value as f32;
+    let fits_single = f64::from(single).to_bits() == value.to_bits();
+    match info {
+        25 => true,
+        26 => f16::from_f32(single).to_f32().to_bits() != single.to_bits(),
+        _ => !fits_single,
+    }
 }
 
 #[inline]

@@ -13,6 +13,7 @@ use crate::part::{Part, Parts, Record};
 
 /// Reads records from CBOR. Keep one and use it again: it reuses its memory.
 pub struct CborParser {
+    limits: Limits,
     values: Builder,
 }
 
@@ -34,11 +35,16 @@ impl From<Fault> for Stopped {
 impl CborParser {
     /// A parser that holds records to these limits.
     pub fn new(limits: Limits) -> Self {
-        CborParser { values: Builder::new(limits) }
+        CborParser { limits, values: Builder::new(limits) }
     }
 
     /// Reads one record from one CBOR item.
     pub fn parse(&mut self, bytes: &[u8]) -> Result<Record, Box<RecordError>> {
+        let max = self.limits.text_bytes();
+        if bytes.len() > max {
+            let limit = Fault::Limit { what: "the CBOR item's length in bytes", got: bytes.len(), max };
+            return Err(RecordError::new(Path::default(), limit));
+        }
         let mut reader = Reader::lenient(bytes);
         let record = self.parse_next(&mut reader)?;
         let at_end = reader.expect_end();
@@ -62,13 +68,10 @@ fn read_record(reader: &mut Reader<'_>, record: &mut RecordBuilder<'_>) -> Resul
     let mut keys = KeyOrder::default();
     for _ in 0..len {
         let key = reader.next_key(&mut keys)?;
-        let ended = record
-            .begin_field(key)
-            .map_err(Stopped)
-            .and_then(|()| read_value(reader, record.values, 1))
-            .and_then(|()| Ok(record.end_field()?));
+        record.begin_field(key)?;
+        let ended = read_value(reader, record.values, 1).and_then(|()| Ok(record.end_field()?));
         if ended.is_err() {
-            record.values.unwound.push(Segment::Key(key.chars().take(80).collect()));
+            record.values.unwound.push(Segment::Key(key.to_owned()));
         }
         ended?;
     }
@@ -89,6 +92,7 @@ fn read_value(reader: &mut Reader<'_>, values: &mut Builder, depth: usize) -> Re
         }
         Item::Tag(tag) => return Err(CborError::Tag(start, tag).into()),
         Item::Array(len) => {
+            let depth = values.array_depth(depth);
             values.check_depth(depth)?;
             let array = values.begin_array();
             for position in 0..len {
@@ -103,19 +107,23 @@ fn read_value(reader: &mut Reader<'_>, values: &mut Builder, depth: usize) -> Re
         Item::Map(len) => {
             values.check_depth(depth)?;
             let map = values.begin_map();
-            let mut keys = KeyOrder::default();
-            for _ in 0..len {
-                let key = reader.next_key(&mut keys)?;
-                let read =
-                    values.begin_entry(key).map_err(Stopped).and_then(|()| read_value(reader, values, depth + 1));
-                if read.is_err() {
-                    values.unwind_entry();
-                }
-                read?;
-                values.end_entry();
+            let read = read_entries(reader, values, depth, len).and_then(|()| Ok(values.end_map(map)?));
+            if read.is_err() {
+                values.unwind_map(map);
             }
-            values.end_map(map)?;
+            read?;
         }
+    }
+    Ok(())
+}
+
+fn read_entries(reader: &mut Reader<'_>, values: &mut Builder, depth: usize, len: usize) -> Result<(), Stopped> {
+    let mut keys = KeyOrder::default();
+    for _ in 0..len {
+        let key = reader.next_key(&mut keys)?;
+        values.begin_entry(key)?;
+        read_value(reader, values, depth + 1)?;
+        values.end_entry();
     }
     Ok(())
 }

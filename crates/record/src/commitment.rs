@@ -13,9 +13,8 @@
 
 use std::fmt;
 
-use sha2::{Digest as _, Sha256};
-
 use crate::part::{Part, Parts};
+use crate::sha256::{sha256, sha256_slices};
 
 /// The commitment to a part that is absent.
 pub(crate) const ABSENT: [u8; 32] = [0; 32];
@@ -28,8 +27,7 @@ impl Salt {
     /// The salt of one part. One SHA-256 block.
     #[inline]
     pub fn for_part(&self, part: Part) -> Salt {
-        let hash = Sha256::new().chain_update(b"onrecord/salt/v1").chain_update(self.0).chain_update(part.name());
-        let hash: [u8; 32] = hash.finalize().into();
+        let hash = sha256(&join::<32>(&[b"onrecord/salt/v1", &self.0]), part.name().as_bytes());
         let mut salt = [0; 16];
         salt.copy_from_slice(&hash[..16]);
         Salt(salt)
@@ -46,15 +44,21 @@ impl fmt::Debug for Salt {
 /// The commitment to one part under its own salt.
 #[inline]
 pub fn commit(part: Part, part_salt: &Salt, canonical: &[u8]) -> [u8; 32] {
-    // The fixed prefix goes in with one call: many small updates cost more than the hashing.
     let name = part.name().as_bytes();
-    let mut prefix = [0u8; 16 + 1 + 11 + 1 + 16];
-    prefix[..16].copy_from_slice(b"onrecord/part/v1");
-    let after_name = 17 + name.len();
-    prefix[17..after_name].copy_from_slice(name);
-    let end = after_name + 1 + 16;
-    prefix[after_name + 1..end].copy_from_slice(&part_salt.0);
-    Sha256::new().chain_update(&prefix[..end]).chain_update(canonical).finalize().into()
+    let prefix: [u8; 45] = join(&[b"onrecord/part/v1\0", name, b"\0", &part_salt.0]);
+    sha256_slices(&prefix, 16 + 1 + name.len() + 1 + 16, canonical)
+}
+
+/// The pieces one after another, then zeros.
+#[inline]
+fn join<const N: usize>(pieces: &[&[u8]]) -> [u8; N] {
+    let mut joined = [0; N];
+    let mut at = 0;
+    for piece in pieces {
+        joined[at..at + piece.len()].copy_from_slice(piece);
+        at += piece.len();
+    }
+    joined
 }
 
 /// What the sender vouches for: a hash over the commitments to all parts.
@@ -86,8 +90,7 @@ impl Content {
     /// The content of seven commitments, in the order of [`Part::ALL`].
     #[inline]
     pub fn of_commitments(commitments: &[[u8; 32]; Part::COUNT]) -> Content {
-        let hash = Sha256::new().chain_update(b"onrecord/content/v1\0").chain_update(commitments.as_flattened());
-        Content(hash.finalize().into())
+        Content(sha256(b"onrecord/content/v1\0", commitments.as_flattened()))
     }
 }
 
@@ -104,7 +107,6 @@ pub fn content(salt: &Salt, parts: &Parts) -> Content {
 /// The digest of a record from its content and the canonical bytes of its stamp.
 #[inline]
 pub fn record_digest(content: &Content, stamp: &[u8]) -> Digest {
-    let stamp: [u8; 32] = Sha256::digest(stamp).into();
-    let hash = Sha256::new().chain_update(b"onrecord/record/v1\0").chain_update(content.0).chain_update(stamp);
-    Digest(hash.finalize().into())
+    let hashes: [u8; 64] = join(&[&content.0, &sha256(b"", stamp)]);
+    Digest(sha256(b"onrecord/record/v1\0", &hashes))
 }

@@ -3,6 +3,7 @@
 use chrono::{DateTime, SecondsFormat};
 use uuid::Uuid;
 
+use crate::build::shorten;
 use crate::cbor::{self, Item, KeyOrder, Number, Reader};
 use crate::error::{Fault, Path, RecordError, Segment, nearest};
 use crate::kind::Kind;
@@ -133,17 +134,19 @@ pub struct Envelope<'a> {
 struct At<'p> {
     group: Option<&'p str>,
     key: Option<&'p str>,
+    index: Option<usize>,
 }
 
 impl<'p> At<'p> {
-    const ROOT: At<'static> = At { group: None, key: None };
+    const ROOT: At<'static> = At { group: None, key: None, index: None };
 
     fn child(self, key: &'p str) -> At<'p> {
-        At { group: self.key, key: Some(key) }
+        At { group: self.key, key: Some(key), index: None }
     }
 
     fn path(self) -> Path {
-        Path(self.group.into_iter().chain(self.key).map(|key| Segment::Key(key.to_owned())).collect())
+        let keys = self.group.into_iter().chain(self.key).map(|key| Segment::Key(shorten(key)));
+        Path(keys.chain(self.index.map(Segment::Index)).collect())
     }
 }
 
@@ -174,7 +177,8 @@ impl<'a> Envelope<'a> {
         }
     }
 
-    /// Reads the canonical bytes of an envelope.
+    /// Reads the canonical bytes of an envelope: exactly what [`Envelope::write`] writes, so that there are no two
+    /// encodings of one envelope (T23).
     pub fn read(canonical: &'a [u8]) -> Result<Self> {
         let mut reader = Reader::new(canonical);
         let mut envelope = Envelope::of_kind(Kind::Decision);
@@ -182,7 +186,14 @@ impl<'a> Envelope<'a> {
             let value = reader.skip().map_err(|error| syntax(path, &error))?;
             envelope.set(key, value, From::Canonical)
         })?;
-        Ok(envelope)
+        let mut written = Vec::with_capacity(canonical.len());
+        envelope.write(&mut written);
+        if written == canonical {
+            Ok(envelope)
+        } else {
+            let message = "an envelope that is not in the one form canonical bytes have (nulls, capitals, more bytes)";
+            Err(RecordError::new(Path::default(), Fault::Syntax(message.into())))
+        }
     }
 
     /// Sets one field from the canonical bytes of its value. Null is the same as absent.
@@ -477,12 +488,8 @@ fn expected(path: At<'_>, expected: &'static str, got: &Item<'_>) -> Box<RecordE
     RecordError::new(path.path(), Fault::Type { expected, got: type_name(got) })
 }
 
-fn bad_value(path: At<'_>, expected: &'static str, got: impl Into<String>) -> Box<RecordError> {
-    let mut got = got.into();
-    if got.len() > 80 {
-        got = got.chars().take(79).chain(['…']).collect();
-    }
-    RecordError::new(path.path(), Fault::Value { expected, got })
+fn bad_value(path: At<'_>, expected: &'static str, got: impl AsRef<str>) -> Box<RecordError> {
+    RecordError::new(path.path(), Fault::Value { expected, got: shorten(got.as_ref()) })
 }
 
 fn text<'a>(reader: &mut Reader<'a>, path: At<'_>, what: &'static str) -> Result<&'a str> {
@@ -526,7 +533,12 @@ fn name<'a>(reader: &mut Reader<'a>, path: At<'_>) -> Result<&'a str> {
         let limit = Fault::Limit { what: "a name's length in bytes", got: text.len(), max: NAME_BYTES_MAX };
         return Err(RecordError::new(path.path(), limit));
     }
-    if text.is_empty() || text.chars().any(char::is_control) {
+    let control = if text.is_ascii() {
+        text.bytes().any(|byte| byte.is_ascii_control())
+    } else {
+        text.chars().any(char::is_control)
+    };
+    if text.is_empty() || control {
         return Err(bad_value(path, "a name: one line, not empty, no control characters", text));
     }
     Ok(text)
@@ -543,7 +555,7 @@ fn profile<'a>(reader: &mut Reader<'a>, path: At<'_>) -> Result<Vec<&'a str>> {
             Fault::Limit { what: "the number of profiles", got: len, max: PROFILES_MAX },
         ));
     }
-    (0..len).map(|_| name(reader, path)).collect()
+    (0..len).map(|position| name(reader, At { index: Some(position), ..path })).collect()
 }
 
 fn kind(reader: &mut Reader<'_>, path: At<'_>) -> Result<Kind> {
@@ -599,7 +611,8 @@ fn sha256(reader: &mut Reader<'_>, path: At<'_>) -> Result<[u8; 32]> {
 
 /// RFC 3339 with up to nine decimals, or integer nanoseconds since the Unix epoch.
 fn time(reader: &mut Reader<'_>, path: At<'_>, from: From) -> Result<i64> {
-    const EXPECTED: &str = "a time: RFC 3339 such as 2024-06-01T12:00:00.123456789Z, or nanoseconds since 1970";
+    const EXPECTED: &str = "a time: RFC 3339 with up to nine decimals and no leap second, such as \
+                            2024-06-01T12:00:00.123456789Z, in the years 1678 to 2261; or nanoseconds since 1970";
     match item(reader, path)? {
         Item::Number(Number::Int(ns)) if from == From::Canonical => Ok(ns),
         Item::Number(Number::Int(ns)) if looks_like_another_unit(ns) => Err(bad_value(

@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 
-use crate::build::{Builder, RecordBuilder};
+use crate::build::{Builder, OpenMap, RecordBuilder, shorten};
 use crate::cbor::{BLOB_TAG, CborError, Item, KeyOrder, Number, Reader};
 use crate::envelope::{Envelope, format_time, unhex};
 use crate::error::{Fault, Path, RecordError, Segment};
@@ -39,36 +39,73 @@ impl JsonParser {
             let limit = Fault::Limit { what: "the JSON text's length in bytes", got: text.len(), max };
             return Err(RecordError::new(Path::default(), limit));
         }
+        let text = std::str::from_utf8(text).map_err(|error| {
+            let at = error.valid_up_to();
+            RecordError::new(Path::default(), Fault::Syntax(format!("not valid JSON: byte {at} is not UTF-8")))
+        })?;
         match self.parse_once(text, None) {
-            Err(error) if matches!(error.fault, Fault::Syntax(_)) => match spell_out_bare_words(text) {
-                Some(spelled) => self.parse_once(&spelled, None),
-                None => Err(error),
+            Err(Stopped::Syntax(path, error)) => match Spelled::new(text) {
+                Some(spelled) => self.parse_checked(&spelled.text).map_err(|stopped| stopped.report(Some(&spelled))),
+                None => Err(Stopped::Syntax(path, error).report(None)),
             },
-            Ok(_) if self.values.huge > 0 => match lost_integer(text) {
-                Some((ordinal, digits)) => self.parse_once(text, Some((ordinal, digits))),
-                None => self.parse_once(text, None),
-            },
-            result => result,
+            Ok(record) if self.values.huge == 0 => Ok(record),
+            Ok(record) => self.refuse_lost_integer(text, record).map_err(|stopped| stopped.report(None)),
+            Err(stopped) => Err(stopped.report(None)),
         }
     }
 
-    /// `refuse`: the how-manieth huge number to refuse, and its digits.
-    fn parse_once(&mut self, text: &[u8], refuse: Option<(usize, String)>) -> Result<Record, Box<RecordError>> {
+    fn parse_checked(&mut self, text: &str) -> Result<Record, Stopped> {
+        let record = self.parse_once(text, None)?;
+        if self.values.huge == 0 { Ok(record) } else { self.refuse_lost_integer(text, record) }
+    }
+
+    /// The record, unless one of its huge numbers was an integer; then the text is read again to find its path.
+    #[cold]
+    fn refuse_lost_integer(&mut self, text: &str, record: Record) -> Result<Record, Stopped> {
+        match lost_integer(text) {
+            Some(lost) => self.parse_once(text, Some(lost)),
+            None => Ok(record),
+        }
+    }
+
+    fn parse_once(&mut self, text: &str, refuse: Option<LostInteger>) -> Result<Record, Stopped> {
         let mut state = State { fault: None, refuse };
         let mut record = RecordBuilder::new(&mut self.values);
-        let mut json = serde_json::Deserializer::from_slice(text);
+        // From text and not from bytes: the parser then need not check each string for UTF-8 again.
+        let mut json = serde_json::Deserializer::from_str(text);
         let seed = RecordSeed { record: &mut record, state: &mut state };
         let result = seed.deserialize(&mut json).and_then(|()| json.end());
-        match result {
-            Ok(()) => record.finish(),
-            Err(error) => {
-                let path = self.values.take_path();
-                let fault = match state.fault {
-                    Some(fault) => fault,
-                    None if error.is_data() && path.0.is_empty() => Fault::NotAnObject,
-                    None => Fault::Syntax(format!("not valid JSON: {error}")),
-                };
-                Err(RecordError::new(path, fault))
+        let Err(error) = result else { return record.finish().map_err(Stopped::Refused) };
+        let path = self.values.take_path();
+        match state.fault {
+            Some(fault) if error.is_data() => Err(Stopped::Refused(RecordError::new(path, fault))),
+            None if error.is_data() => Err(Stopped::Refused(RecordError::new(path, Fault::NotAnObject))),
+            _ => Err(Stopped::Syntax(path, error)),
+        }
+    }
+}
+
+/// Why a text made no record.
+enum Stopped {
+    /// It is not JSON.
+    Syntax(Path, serde_json::Error),
+    /// It is JSON and not a record.
+    Refused(Box<RecordError>),
+}
+
+impl Stopped {
+    /// What the sender reads; places are those of the text as it was sent.
+    #[cold]
+    fn report(self, spelled: Option<&Spelled>) -> Box<RecordError> {
+        match self {
+            Stopped::Refused(error) => error,
+            Stopped::Syntax(path, error) => {
+                let (line, column) = (error.line(), error.column());
+                let place = format!(" at line {line} column {column}");
+                let message = error.to_string();
+                let what = message.strip_suffix(&place).unwrap_or(&message);
+                let column = spelled.map_or(column, |spelled| spelled.column_as_sent(line, column));
+                RecordError::new(path, Fault::Syntax(format!("not valid JSON: {what} at line {line} column {column}")))
             }
         }
     }
@@ -78,7 +115,7 @@ impl JsonParser {
 struct State {
     /// The fault that stopped the parse, when it is ours and not the JSON parser's.
     fault: Option<Fault>,
-    refuse: Option<(usize, String)>,
+    refuse: Option<LostInteger>,
 }
 
 impl State {
@@ -154,10 +191,8 @@ impl Visitor<'_> for FieldSeed<'_, '_> {
     }
 
     fn visit_str<E: de::Error>(self, name: &str) -> Result<(), E> {
-        self.record.begin_field(name).map_err(|fault| {
-            self.record.values.unwound.push(Segment::Key(name.chars().take(80).collect()));
-            self.state.fail(fault)
-        })
+        let begun = self.record.begin_field(name);
+        self.state.check(begun)
     }
 }
 
@@ -209,11 +244,8 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
     #[inline]
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<(), E> {
         if is_huge(value) {
-            if let Some((ordinal, digits)) = &self.state.refuse
-                && *ordinal == self.values.huge
-            {
-                let digits = digits.clone();
-                return Err(self.state.fail(Fault::IntegerRange(digits)));
+            if let Some(lost) = self.state.refuse.take_if(|lost| lost.ordinal == self.values.huge) {
+                return Err(self.state.fail(Fault::IntegerRange(lost.digits)));
             }
             self.values.huge += 1;
         }
@@ -229,6 +261,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         let ValueSeed { values, state, depth } = self;
+        let depth = values.array_depth(depth);
         state.check(values.check_depth(depth))?;
         let start = values.begin_array();
         let mut len = 0;
@@ -246,30 +279,57 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
         state.check(ended)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
         let ValueSeed { values, state, depth } = self;
-        state.check(values.check_depth(depth))?;
         let open = values.begin_map();
-        while let Some(key) = map.next_key_seed(KeySeed { values, state })? {
-            if let Key::Form(form) = key {
-                if values.has_entries(open) {
-                    return Err(state.fail(Fault::ReservedKey(form.key().to_owned())));
+        let result = read_map(map, values, state, depth, open);
+        if result.is_err() {
+            values.unwind_map(open);
+        }
+        result
+    }
+}
+
+/// Reads the entries of a map, or one of the special forms.
+#[inline]
+fn read_map<'de, A: MapAccess<'de>>(
+    mut map: A,
+    values: &mut Builder,
+    state: &mut State,
+    depth: usize,
+    open: OpenMap,
+) -> Result<(), A::Error> {
+    let mut first = true;
+    loop {
+        match map.next_key_seed(KeySeed { values, state })? {
+            Some(Key::Plain) => {
+                // A form is a scalar, so the depth counts only now that this is none.
+                if first {
+                    state.check(values.check_depth(depth))?;
+                    first = false;
                 }
+                map.next_value_seed(ValueSeed { values, state, depth: depth + 1 })?;
+                values.end_entry();
+            }
+            Some(Key::Form(form)) if first => {
+                values.cancel_map(open);
+                // Whatever does not fit the form stops the parser with an error of its own; this is what it means.
+                state.fault = Some(form.bad());
                 map.next_value_seed(FormSeed { values, state, form })?;
                 return match map.next_key::<de::IgnoredAny>()? {
                     None => Ok(()),
                     Some(_) => Err(state.fail(form.bad())),
                 };
             }
-            let read = map.next_value_seed(ValueSeed { values, state, depth: depth + 1 });
-            if let Err(error) = read {
-                values.unwind_entry();
-                return Err(error);
+            Some(Key::Form(form)) => return Err(state.fail(Fault::ReservedKey(form.key().to_owned()))),
+            None => {
+                if first {
+                    state.check(values.check_depth(depth))?;
+                }
+                let ended = values.end_map(open);
+                return state.check(ended);
             }
-            values.end_entry();
         }
-        let ended = values.end_map(open);
-        state.check(ended)
     }
 }
 
@@ -343,14 +403,11 @@ impl Visitor<'_> for KeySeed<'_> {
             Some(_) => return Err(self.state.fail(Fault::ReservedKey(key.to_owned()))),
         };
         let begun = self.values.begin_entry(plain);
-        if begun.is_err() {
-            self.values.unwind_entry();
-        }
         self.state.check(begun).map(|()| Key::Plain)
     }
 }
 
-/// Reads what stands under the key of a form.
+/// Reads what stands under the key of a form. The fault for what does not fit is set beforehand, in [`read_map`].
 struct FormSeed<'r> {
     values: &'r mut Builder,
     state: &'r mut State,
@@ -360,38 +417,63 @@ struct FormSeed<'r> {
 impl<'de> DeserializeSeed<'de> for FormSeed<'_> {
     type Value = ();
 
-    fn deserialize<D: de::Deserializer<'de>>(mut self, deserializer: D) -> Result<(), D::Error> {
-        let value = <serde_json::Value as serde::Deserialize>::deserialize(deserializer)?;
-        let written = self.write(&value);
-        self.state.check(written)
+    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        match self.form {
+            Form::F64 | Form::Bytes => deserializer.deserialize_str(self),
+            Form::Blob => deserializer.deserialize_map(self),
+        }
     }
 }
 
 impl FormSeed<'_> {
-    fn write(&mut self, value: &serde_json::Value) -> Result<(), Fault> {
-        let bad = || self.form.bad();
-        match self.form {
-            Form::F64 => {
-                let number = match value.as_str().ok_or_else(bad)? {
-                    "NaN" => f64::NAN,
-                    "Infinity" => f64::INFINITY,
-                    "-Infinity" => f64::NEG_INFINITY,
-                    _ => return Err(bad()),
-                };
-                self.values.number(Number::Float(number))
+    /// Ends the form: the value was written, or does not fit, or passes a limit.
+    fn end<E: de::Error>(self, written: Option<Result<(), Fault>>) -> Result<(), E> {
+        match written {
+            Some(Ok(())) => {
+                self.state.fault = None;
+                Ok(())
             }
-            Form::Bytes => {
-                let bytes = BASE64.decode(value.as_str().ok_or_else(bad)?).map_err(|_| bad())?;
-                self.values.bytes(&bytes)
-            }
-            Form::Blob => {
-                let fields = value.as_object().filter(|fields| fields.len() == 3).ok_or_else(bad)?;
-                let text = |key| fields.get(key).and_then(serde_json::Value::as_str);
-                let digest = text("digest").and_then(|text| unhex(text.strip_prefix("sha256:")?)).ok_or_else(bad)?;
-                let size = fields.get("bytes").and_then(serde_json::Value::as_u64).ok_or_else(bad)?;
-                self.values.blob(&digest, size, text("media_type").ok_or_else(bad)?)
+            Some(Err(fault)) => Err(self.state.fail(fault)),
+            None => Err(self.state.fail(self.form.bad())),
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for FormSeed<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the value of a $ form")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<(), E> {
+        let written = match (self.form, text) {
+            (Form::F64, "NaN") => Some(self.values.number(Number::Float(f64::NAN))),
+            (Form::F64, "Infinity") => Some(self.values.number(Number::Float(f64::INFINITY))),
+            (Form::F64, "-Infinity") => Some(self.values.number(Number::Float(f64::NEG_INFINITY))),
+            (Form::Bytes, base64) => BASE64.decode(base64).ok().map(|bytes| self.values.bytes(&bytes)),
+            _ => None,
+        };
+        self.end(written)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let (mut digest, mut size, mut media_type) = (None, None, None);
+        while let Some(key) = map.next_key::<String>()? {
+            let twice = match key.as_str() {
+                "digest" => digest.replace(map.next_value::<String>()?).is_some(),
+                "bytes" => size.replace(map.next_value::<u64>()?).is_some(),
+                "media_type" => media_type.replace(map.next_value::<String>()?).is_some(),
+                _ => return self.end(None),
+            };
+            if twice {
+                return self.end(None);
             }
         }
+        let digest = digest.as_deref().and_then(|text| text.strip_prefix("sha256:")).and_then(unhex);
+        let (Some(digest), Some(size), Some(media_type)) = (digest, size, media_type) else { return self.end(None) };
+        let written = self.values.blob(&digest, size, &media_type);
+        self.end(Some(written))
     }
 }
 
@@ -402,21 +484,22 @@ fn is_huge(value: f64) -> bool {
 }
 
 /// The tokens outside strings of a JSON text, roughly: runs of letters, digits, signs and dots.
-fn bare_tokens(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+fn bare_tokens(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let bytes = text.as_bytes();
     let mut at = 0;
     std::iter::from_fn(move || {
-        while at < text.len() {
+        while at < bytes.len() {
             let start = at;
-            match text[at] {
+            match bytes[at] {
                 b'"' => {
                     at += 1;
-                    while at < text.len() && text[at] != b'"' {
-                        at += if text[at] == b'\\' { 2 } else { 1 };
+                    while at < bytes.len() && bytes[at] != b'"' {
+                        at += if bytes[at] == b'\\' { 2 } else { 1 };
                     }
                     at += 1;
                 }
                 byte if is_bare(byte) => {
-                    while at < text.len() && is_bare(text[at]) {
+                    while at < bytes.len() && is_bare(bytes[at]) {
                         at += 1;
                     }
                     return Some((start, &text[start..at]));
@@ -432,41 +515,60 @@ fn is_bare(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.')
 }
 
-/// The text with bare `NaN`, `Infinity` and `-Infinity` as objects; nothing if there are none.
-fn spell_out_bare_words(text: &[u8]) -> Option<Vec<u8>> {
-    let mut spelled = Vec::new();
-    let mut done = 0;
-    for (start, token) in bare_tokens(text) {
-        if matches!(token, b"NaN" | b"Infinity" | b"-Infinity") {
-            spelled.extend_from_slice(&text[done..start]);
-            spelled.extend_from_slice(b"{\"$f64\":\"");
-            spelled.extend_from_slice(token);
-            spelled.extend_from_slice(b"\"}");
-            done = start + token.len();
+/// A text with its bare `NaN`, `Infinity` and `-Infinity` written as `$f64` forms.
+struct Spelled {
+    text: String,
+    /// Where each form begins in `text`, and how long the bare word was.
+    forms: Vec<(usize, usize)>,
+}
+
+impl Spelled {
+    const BEFORE: &str = "{\"$f64\":\"";
+    const AFTER: &str = "\"}";
+
+    /// Nothing if the text has no such word.
+    fn new(text: &str) -> Option<Spelled> {
+        let mut spelled = Spelled { text: String::new(), forms: Vec::new() };
+        let mut done = 0;
+        for (start, token) in bare_tokens(text) {
+            if matches!(token, "NaN" | "Infinity" | "-Infinity") {
+                spelled.text.push_str(&text[done..start]);
+                spelled.forms.push((spelled.text.len(), token.len()));
+                [Self::BEFORE, token, Self::AFTER].into_iter().for_each(|piece| spelled.text.push_str(piece));
+                done = start + token.len();
+            }
         }
+        spelled.text.push_str(&text[done..]);
+        (!spelled.forms.is_empty()).then_some(spelled)
     }
-    if done == 0 {
-        return None;
+
+    /// The column of the text as it was sent, from one of the spelled text; lines are the same in both.
+    fn column_as_sent(&self, line: usize, column: usize) -> usize {
+        let line_start: usize = self.text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+        let place = line_start + column;
+        let added = Self::BEFORE.len() + Self::AFTER.len();
+        let before = self.forms.iter().filter(|(start, _)| (line_start..place).contains(start));
+        let excess = before.map(|(start, len)| added.min(place - start).min(added + len)).sum();
+        column.saturating_sub(excess)
     }
-    spelled.extend_from_slice(&text[done..]);
-    Some(spelled)
 }
 
-/// The first integer that 64 bits do not hold: as how many-th huge number it is met, and its digits. A JSON reader
-/// hands it over as a float, its last digits lost.
-fn lost_integer(text: &[u8]) -> Option<(usize, String)> {
-    let numbers = bare_tokens(text).filter_map(|(_, token)| std::str::from_utf8(token).ok());
-    let huge = numbers.filter(|token| token.parse().is_ok_and(is_huge));
-    let out_of_range = |token: &str| token.parse::<i64>().is_err() && token.parse::<u64>().is_err();
-    huge.filter(|token| !is_u64_float(token))
+/// An integer that a JSON reader hands over as a float, its last digits lost.
+struct LostInteger {
+    /// As how many-th huge number the visitor meets it, from 0.
+    ordinal: usize,
+    digits: String,
+}
+
+/// The first integer that 64 bits do not hold.
+fn lost_integer(text: &str) -> Option<LostInteger> {
+    let handed_over_as_integer = |token: &str| token.parse::<u64>().is_ok() || token.parse::<i64>().is_ok();
+    bare_tokens(text)
+        .map(|(_, token)| token)
+        .filter(|token| token.parse().is_ok_and(is_huge) && !handed_over_as_integer(token))
         .enumerate()
-        .find(|(_, token)| !token.contains(['.', 'e', 'E']) && out_of_range(token))
-        .map(|(ordinal, token)| (ordinal, token.chars().take(80).collect()))
-}
-
-/// Whether the reader hands this number over as an integer and not as a float.
-fn is_u64_float(token: &str) -> bool {
-    token.parse::<u64>().is_ok() || token.parse::<i64>().is_ok()
+        .find(|(_, token)| !token.contains(['.', 'e', 'E']))
+        .map(|(ordinal, token)| LostInteger { ordinal, digits: shorten(token) })
 }
 
 // ---- out -----------------------------------------------------------------------------------------------------------

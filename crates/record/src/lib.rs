@@ -34,6 +34,7 @@ mod json;
 mod kind;
 mod limits;
 mod part;
+mod sha256;
 mod stamp;
 mod stored;
 mod value;

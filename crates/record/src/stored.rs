@@ -16,6 +16,7 @@ pub struct Stored {
 
 /// What is left of what the sender sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "records that lost a part are rare; a box would cost every reader")]
 pub enum Body {
     /// All of it.
     Whole {
@@ -101,8 +102,12 @@ impl Stored {
     }
 
     /// The declared form of this record without the given parts: a tombstone with the same digest. The envelope and
-    /// every section gone means that the whole record is gone.
+    /// every section gone means that the whole record is gone. Parts that the record does not hold change nothing.
     pub fn without(&self, gone: &[Part]) -> Stored {
+        let holds = |part: &Part| self.parts().is_some_and(|parts| parts.get(*part).is_some());
+        if !gone.iter().any(holds) {
+            return self.clone();
+        }
         let erased = match &self.body {
             Body::Erased { .. } => return self.clone(),
             Body::Partial { parts, erased } => erased.without(parts, gone),
@@ -156,13 +161,17 @@ impl Stored {
         let form = form(&mut reader)?;
         let stamp = Stamp::read(byte_string(&mut reader)?)?;
         let body = match (form, len) {
-            (WHOLE, 4) => Body::Whole {
-                salt: Salt(fixed(byte_string(&mut reader)?, "the salt is not 16 bytes")?),
-                parts: read_parts(&mut reader)?,
-            },
+            (WHOLE, 4) => {
+                let salt = Salt(fixed(byte_string(&mut reader)?, "the salt is not 16 bytes")?);
+                let parts = read_parts(&mut reader, bytes.len())?;
+                if parts.get(Part::Envelope).is_none() {
+                    return Err(StoredError::Shape("a whole record without its envelope"));
+                }
+                Body::Whole { salt, parts }
+            }
             (PARTIAL, 4) => {
                 let erased = Erased::read(byte_string(&mut reader)?)?;
-                let parts = read_parts(&mut reader)?;
+                let parts = read_parts(&mut reader, bytes.len())?;
                 erased.check(&parts)?;
                 Body::Partial { parts, erased }
             }
@@ -186,9 +195,9 @@ fn write_parts(out: &mut Vec<u8>, parts: &Parts) {
     }
 }
 
-fn read_parts(reader: &mut Reader<'_>) -> Result<Parts, StoredError> {
+fn read_parts(reader: &mut Reader<'_>, capacity: usize) -> Result<Parts, StoredError> {
     let Item::Array(Part::COUNT) = reader.next_item()? else { return Err(StoredError::Shape("not seven parts")) };
-    let mut parts = Parts::default();
+    let mut parts = Parts::with_capacity(capacity);
     for part in Part::ALL {
         match reader.next_item()? {
             Item::Null => {}
@@ -249,14 +258,20 @@ impl Erased {
         Content::of_commitments(&Part::ALL.map(each))
     }
 
-    /// Whether exactly the parts that are said to survive are there.
+    /// Whether exactly the parts that are said to survive are there, and this is what an erasure of a part leaves:
+    /// something survives, something was erased, and the envelope is one or the other.
     pub fn check(&self, parts: &Parts) -> Result<(), StoredError> {
         let agrees =
             |part: Part| matches!(self.parts[part as usize], ErasedPart::Survives(_)) == parts.get(part).is_some();
-        if Part::ALL.into_iter().all(agrees) {
+        if !Part::ALL.into_iter().all(agrees) {
+            return Err(StoredError::Shape("the surviving parts are not the ones declared"));
+        }
+        let survives = self.parts.iter().any(|part| matches!(part, ErasedPart::Survives(_)));
+        let erased = self.parts.iter().any(|part| matches!(part, ErasedPart::Erased(_)));
+        if survives && erased && self.parts[Part::Envelope as usize] != ErasedPart::Absent {
             Ok(())
         } else {
-            Err(StoredError::Shape("the surviving parts are not the ones declared"))
+            Err(StoredError::Shape("not what the erasure of a part leaves"))
         }
     }
 

@@ -101,7 +101,8 @@ impl Value {
             }
             Item::Map(len) => {
                 let mut keys = KeyOrder::default();
-                let mut entries = Vec::with_capacity(len);
+                // The head may claim as many as there are bytes left, at every level; memory follows what is there.
+                let mut entries = Vec::with_capacity(len.min(64));
                 for _ in 0..len {
                     let key = reader.next_key(&mut keys)?.to_owned();
                     entries.push((key, Value::read_nested(reader, depth + 1)?));
