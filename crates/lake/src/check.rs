@@ -110,13 +110,13 @@ pub enum Why {
 
 impl Snapshot {
     /// Checks one file of this version, and gives the first thing that is wrong. `expected` is asked for the digest
-    /// of every index in the file, once each; it answers `None` for an index that the trail does not have or that it
+    /// of every record in the file, by index; it answers `None` for an index that the trail does not have or that it
     /// was asked for before, which is how the caller counts that none is missing (T26).
     ///
     /// In the order of what says most: each row's digest; that each row's columns are those its record makes, cell by
     /// cell; row order; row-group statistics, page index and Bloom filters; Delta statistics and manifest; and the
     /// SHA-256 of the file's bytes, which covers whatever the others do not look at.
-    pub fn check(&self, file: &Manifest, expected: &mut dyn FnMut(u64) -> Option<Digest>) -> Result<(), Finding> {
+    pub fn check(&self, file: &Manifest, expected: &mut dyn FnMut(u64, &Stored) -> Option<Digest>) -> Result<(), Finding> {
         let mut checker = Checker { file, expected, stats: Stats::default(), last: None };
         checker.check(self).map_err(|(row, index, why)| Finding { file: file.path.clone(), row, index, why })
     }
@@ -131,7 +131,7 @@ fn whole(why: impl Into<Why>) -> Wrong {
 
 struct Checker<'a> {
     file: &'a Manifest,
-    expected: &'a mut dyn FnMut(u64) -> Option<Digest>,
+    expected: &'a mut dyn FnMut(u64, &Stored) -> Option<Digest>,
     stats: Stats,
     /// Time and index of the row before.
     last: Option<(bool, Option<i64>, u64)>,
@@ -184,7 +184,7 @@ impl Checker<'_> {
 
     fn row(&mut self, row: u64, index: u64, stored: &Stored, facts: &Facts) -> Result<(), Wrong> {
         let wrong = |why| (Some(row), Some(index), why);
-        let expected = (self.expected)(index).ok_or(wrong(Why::Unexpected))?;
+        let expected = (self.expected)(index, stored).ok_or(wrong(Why::Unexpected))?;
         let found = stored.digest();
         if found != expected {
             return Err(wrong(Why::Digest { expected, found }));
@@ -300,7 +300,7 @@ mod tests {
 
     fn check(snapshot: &Snapshot, file: &Manifest, records: &[(u64, Stored)]) -> Result<(), Finding> {
         let mut asked = BTreeSet::new();
-        snapshot.check(file, &mut |index| {
+        snapshot.check(file, &mut |index, _| {
             let stored = &records.get(index as usize)?.1;
             asked.insert(index).then(|| stored.digest())
         })

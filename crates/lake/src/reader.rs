@@ -84,6 +84,13 @@ pub enum ReadError {
     },
 }
 
+impl ReadError {
+    /// Whether the file is not there.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, ReadError::File(error) if error.is_not_found())
+    }
+}
+
 /// One record of a file and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placed {
