@@ -116,9 +116,10 @@ impl Snapshot {
     /// In the order of what says most: each row's digest; that each row's columns are those its record makes, cell by
     /// cell; row order; row-group statistics, page index and Bloom filters; Delta statistics and manifest; and the
     /// SHA-256 of the file's bytes, which covers whatever the others do not look at.
-    pub fn check(&self, file: &Manifest, expected: &mut dyn FnMut(u64) -> Option<Digest>) -> Result<(), Finding> {
+    pub fn check(&self, file: &Manifest, expected: &mut dyn FnMut(u64) -> Option<Digest>) -> Result<(), Box<Finding>> {
         let mut checker = Checker { file, expected, stats: Stats::default(), last: None };
-        checker.check(self).map_err(|(row, index, why)| Finding { file: file.path.clone(), row, index, why })
+        let checked = checker.check(self);
+        checked.map_err(|(row, index, why)| Box::new(Finding { file: file.path.clone(), row, index, why }))
     }
 }
 
@@ -298,7 +299,7 @@ mod tests {
         lake.settle(&plan, &|index| Some(records[index as usize].1.digest())).unwrap().clone()
     }
 
-    fn check(snapshot: &Snapshot, file: &Manifest, records: &[(u64, Stored)]) -> Result<(), Finding> {
+    fn check(snapshot: &Snapshot, file: &Manifest, records: &[(u64, Stored)]) -> Result<(), Box<Finding>> {
         let mut asked = BTreeSet::new();
         snapshot.check(file, &mut |index| {
             let stored = &records.get(index as usize)?.1;

@@ -165,8 +165,8 @@ pub(crate) const ENVELOPE: &[(&str, ColumnType)] = &[
     ("inputs_withheld", ColumnType::Str),
 ];
 
-/// Columns of the stamp and of the record's keeping.
-const KEEPING: &[(&str, ColumnType)] = &[
+/// Columns of the stamp and of the record's keeping. `layout::slot` names their places.
+pub(crate) const FIXED: [(&str, ColumnType); 14] = [
     ("index", ColumnType::Int),
     ("id", ColumnType::Str),
     ("kind", ColumnType::Str),
@@ -232,7 +232,7 @@ impl Columns {
     /// The columns that every table starts with.
     pub fn fixed() -> Self {
         let mut columns = Self::default();
-        for &(name, kind) in KEEPING.iter().chain(ENVELOPE) {
+        for &(name, kind) in FIXED.iter().chain(ENVELOPE) {
             columns.push(Column::new(name, kind));
         }
         for section in SECTIONS {

@@ -12,7 +12,7 @@ use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion};
 use parquet::schema::types::ColumnPath;
 
-use crate::columns::{Column, ColumnType};
+use crate::columns::{Column, ColumnType, FIXED};
 use crate::layout::slot;
 
 /// Rows of a row group: what a reader must skip or take as one, and what the writer holds in memory, encoded.
@@ -50,7 +50,7 @@ pub(crate) fn properties(
     rows: usize,
     footer: Vec<KeyValue>,
 ) -> Result<WriterProperties, ParquetError> {
-    let time_ns = columns.iter().position(|c| *c.name == *crate::layout::FIXED[slot::TIME_NS].0);
+    let time_ns = columns.iter().position(|c| *c.name == *FIXED[slot::TIME_NS].0);
     let mut builder = WriterProperties::builder()
         // Version 1 pages are what every engine reads; the encodings below do not depend on it.
         .set_writer_version(WriterVersion::PARQUET_1_0)
@@ -133,26 +133,24 @@ impl Sample {
                     break;
                 }
                 values += 1;
-                match column.kind {
-                    ColumnType::Num => drop(seen.insert(array.as_primitive::<Float64Type>().value(row).to_bits())),
-                    ColumnType::Int => drop(seen.insert(array.as_primitive::<Int64Type>().value(row) as u64)),
+                let value = match column.kind {
+                    ColumnType::Num => array.as_primitive::<Float64Type>().value(row).to_bits(),
+                    ColumnType::Int => array.as_primitive::<Int64Type>().value(row) as u64,
                     ColumnType::Str => {
                         let text = array.as_string::<i32>().value(row);
                         shared += text.bytes().zip(last.bytes()).take_while(|(a, b)| a == b).count();
                         bytes += text.len();
-                        seen.insert(hash(text.as_bytes()));
                         text.clone_into(&mut last);
+                        hash(text.as_bytes())
                     }
-                    ColumnType::Bytes => drop(seen.insert(hash(array.as_binary::<i32>().value(row)))),
-                    // Times repeat as little as `time_ns` does, and lists are sampled by nothing simple.
-                    ColumnType::Time | ColumnType::Nums | ColumnType::Strs | ColumnType::Bool => {
-                        drop(seen.insert(values as u64));
-                    }
-                }
+                    ColumnType::Bytes => hash(array.as_binary::<i32>().value(row)),
+                    // Profiles are a handful of lists, time and again.
+                    ColumnType::Strs => 0,
+                    // `time` repeats as little as `time_ns`; lists of numbers are embeddings; a bit needs no dictionary.
+                    ColumnType::Time | ColumnType::Nums | ColumnType::Bool => values as u64,
+                };
+                seen.insert(value);
             }
-        }
-        if column.kind == ColumnType::Strs {
-            seen.clear();
         }
         Self { values, distinct: seen.len(), shares_prefixes: shared * 8 >= bytes && shared > 0 }
     }

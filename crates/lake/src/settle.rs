@@ -343,7 +343,7 @@ mod tests {
                     run(Host::system(), folder.path()).unwrap();
                     let snapshot = Snapshot::open(Host::system(), folder.path()).unwrap();
                     assert_eq!(all(&snapshot), both, "{point} {nth} {fault:?} {failed:?}");
-                    let files = host::Host::system().list(folder.path(), "test").unwrap();
+                    let files = Host::system().list(folder.path(), "test").unwrap();
                     let data = files.iter().filter(|f| f.extension().is_some_and(|e| e == "parquet")).count();
                     assert_eq!(data, snapshot.files().len(), "orphans after {point} {nth} {fault:?}");
                 }
