@@ -16,14 +16,18 @@ use crate::columns::{Column, ColumnType, FIXED};
 use crate::layout::slot;
 
 /// Rows of a row group: what a reader must skip or take as one, and what the writer holds in memory, encoded.
-pub(crate) const GROUP_ROWS: usize = 131_072;
+/// Small in tests, so that a few records fill several, as the pages below.
+pub(crate) const GROUP_ROWS: usize = if cfg!(test) { 16 } else { 131_072 };
 
 /// Encoded bytes after which a row group is closed whatever its rows, so that large records do not fill the memory.
 const GROUP_BYTES: usize = 64 << 20;
 
 /// Rows of a page: a point look-up decodes one page of each column, so a page is small; and the page index has one
 /// entry for each, so it is not tiny.
-const PAGE_ROWS: usize = 8_192;
+const PAGE_ROWS: usize = if cfg!(test) { 5 } else { 8_192 };
+
+/// Values encoded between two looks at whether the page is full.
+const WRITE_VALUES: usize = if cfg!(test) { 5 } else { 1_024 };
 
 /// Bytes of a page, where rows are large.
 const PAGE_BYTES: usize = 256 << 10;
@@ -59,6 +63,7 @@ pub(crate) fn properties(
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
         .set_max_row_group_row_count(Some(GROUP_ROWS))
         .set_max_row_group_bytes(Some(GROUP_BYTES))
+        .set_write_batch_size(WRITE_VALUES)
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_data_page_size_limit(PAGE_BYTES)
         .set_dictionary_page_size_limit(DICTIONARY_BYTES)

@@ -440,4 +440,31 @@ mod tests {
         let lines: Vec<_> = fields.map(|f| format!("{} {}", f["name"].as_str().unwrap(), f["type"])).collect();
         insta::assert_snapshot!(lines.join("\n"));
     }
+
+    /// Whatever stands in the log, reading it ends in a version or in an error.
+    #[test]
+    fn a_damaged_log_is_an_error_and_no_panic() {
+        let folder = tempfile::tempdir().unwrap();
+        let table = Table::at(Host::builder().random_seed(1).build(), folder.path()).unwrap();
+        let empty = table.create_or_recover().unwrap();
+        table.commit(&empty, Change { columns: None, files: vec![file("a.parquet", 0, 1)], watermark: 2 }).unwrap();
+        let mut errors = 0;
+        for version in 0..2 {
+            let path = table.log_folder().join(format!("{version:020}.json"));
+            let good = std::fs::read(&path).unwrap();
+            for at in (0..good.len()).step_by(good.len() / 40 + 1) {
+                let mut bad = good.clone();
+                bad[at] ^= 0x15;
+                table.host.replace(&path, &bad, "test", None).unwrap();
+                errors += usize::from(table.load().is_err());
+            }
+            for cut in [0, 1, good.len() / 2, good.len() - 1] {
+                table.host.replace(&path, &good[..cut], "test", None).unwrap();
+                errors += usize::from(table.load().is_err());
+            }
+            table.host.replace(&path, &good, "test", None).unwrap();
+        }
+        assert!(errors > 10, "{errors}");
+        assert_eq!(table.load().unwrap().watermark, 2);
+    }
 }
