@@ -14,7 +14,7 @@ use crate::claims::{Claim, ColumnClaims};
 use crate::columns::ColumnType;
 use crate::facts::Facts;
 use crate::manifest::{Manifest, hex};
-use crate::reader::{FileReader, ReadError};
+use crate::reader::{FileReader, ReadError, guarded};
 use crate::shred::{ShredError, Shredder};
 use crate::snapshot::Snapshot;
 use crate::stats::Stats;
@@ -118,7 +118,8 @@ impl Snapshot {
     /// SHA-256 of the file's bytes, which covers whatever the others do not look at.
     pub fn check(&self, file: &Manifest, expected: &mut dyn FnMut(u64) -> Option<Digest>) -> Result<(), Box<Finding>> {
         let mut checker = Checker { file, expected, stats: Stats::default(), last: None };
-        let checked = checker.check(self);
+        // As in reading, a panic over forged bytes is an error like any other.
+        let checked = guarded(&file.path, || checker.check(self)).unwrap_or_else(|panicked| Err(whole(panicked)));
         checked.map_err(|(row, index, why)| Box::new(Finding { file: file.path.clone(), row, index, why }))
     }
 }

@@ -24,7 +24,7 @@ const GROUP_BYTES: usize = 64 << 20;
 
 /// Rows of a page: a point look-up decodes one page of each column, so a page is small; and the page index has one
 /// entry for each, so it is not tiny.
-const PAGE_ROWS: usize = if cfg!(test) { 5 } else { 8_192 };
+const PAGE_ROWS: usize = if cfg!(test) { 5 } else { 4_096 };
 
 /// Values encoded between two looks at whether the page is full.
 const WRITE_VALUES: usize = if cfg!(test) { 5 } else { 1_024 };
