@@ -454,7 +454,7 @@ fn optional<'a, T>(
 }
 
 fn required<T>(value: Option<T>, path: At<'_>, key: &'static str) -> Result<T> {
-    let expected = "a value: this field must be there";
+    let expected = "a value (this field must be there)";
     value.ok_or_else(|| RecordError::new(path.child(key).path(), Fault::Type { expected, got: "nothing" }))
 }
 
@@ -507,9 +507,13 @@ fn boolean(reader: &mut Reader<'_>, path: At<'_>) -> Result<bool> {
 }
 
 fn natural(reader: &mut Reader<'_>, path: At<'_>) -> Result<i64> {
+    const EXPECTED: &str = "an integer from 0 to 9223372036854775807";
     match item(reader, path)? {
         Item::Number(Number::Int(value)) if value >= 0 => Ok(value),
-        other => Err(expected(path, "an integer from 0 to 9223372036854775807", &other)),
+        Item::Number(Number::Int(value)) => Err(bad_value(path, EXPECTED, value.to_string())),
+        Item::Number(Number::UInt(value)) => Err(bad_value(path, EXPECTED, value.to_string())),
+        Item::Number(Number::Float(value)) => Err(bad_value(path, EXPECTED, value.to_string())),
+        other => Err(expected(path, EXPECTED, &other)),
     }
 }
 
@@ -562,12 +566,7 @@ fn kind(reader: &mut Reader<'_>, path: At<'_>) -> Result<Kind> {
     let text = text(reader, path, "the name of a kind (text)")?;
     Kind::from_name(text).ok_or_else(|| {
         let nearest = nearest(text, Kind::all().map(Kind::name));
-        let expected = "a kind of record (decision, explanation, outcome, oversight, model, access, summary, gap, \
-                        producer, config, erasure, hold)";
-        match nearest {
-            Some(nearest) => bad_value(path, expected, format!("{text} (did you mean {nearest}?)")),
-            None => bad_value(path, expected, text),
-        }
+        RecordError::new(path.path(), Fault::UnknownKind { got: shorten(text), nearest })
     })
 }
 
