@@ -79,11 +79,7 @@ impl Builder {
     #[inline]
     fn check_string(&self, len: usize) -> Result<(), Fault> {
         let max = self.limits.string_bytes;
-        if len > max {
-            Err(Fault::Limit { what: "a string's length in bytes", got: len, max })
-        } else {
-            self.check_size()
-        }
+        if len > max { Err(Fault::Limit { what: "a string's length in bytes", got: len, max }) } else { Ok(()) }
     }
 
     #[inline]
@@ -297,6 +293,7 @@ impl Slot {
 }
 
 const SLOTS: usize = Part::COUNT + envelope::FIELDS.len();
+const _: () = assert!(SLOTS <= 32, "each has a bit in RecordBuilder::seen");
 
 /// Collects the top-level fields of one record.
 pub(crate) struct RecordBuilder<'b> {
@@ -458,6 +455,5 @@ mod tests {
         }
         assert_eq!(Slot::of("salt"), Some(Slot::Salt));
         assert_eq!(Slot::of("envelope"), None);
-        assert!(SLOTS <= 32, "a bit each in RecordBuilder::seen");
     }
 }

@@ -445,9 +445,7 @@ fn optional<'a, T>(
     path: At<'_>,
     read: impl FnOnce(&mut Reader<'a>, At<'_>) -> Result<T>,
 ) -> Result<Option<T>> {
-    let mut peek = reader.clone();
-    if item(&mut peek, path)? == Item::Null {
-        *reader = peek;
+    if reader.skip_null() {
         return Ok(None);
     }
     read(reader, path).map(Some)

@@ -122,7 +122,7 @@ pub enum Fault {
         got: String,
     },
     /// A kind that no record has.
-    #[error("{got:?} is no kind of record{}; the kinds are {}", hint(nearest), kinds())]
+    #[error("{got:?} is no kind of record{} (the kinds are {})", hint(nearest), kinds())]
     UnknownKind {
         /// What was there.
         got: String,
