@@ -110,6 +110,8 @@ fn main() {
         bytes.clear();
         black_box(&stored).write(&mut bytes);
     });
+    bytes.clear();
+    stored.write(&mut bytes);
     plan.rate("read Stored", || {
         black_box(Stored::read(black_box(&bytes)).unwrap());
     });
