@@ -233,6 +233,12 @@ pub fn write_map_head(out: &mut Vec<u8>, len: usize) {
     write_head(out, MAJOR_MAP, len as u64);
 }
 
+/// The head of a map of less than 24 entries.
+#[inline]
+pub(crate) fn short_map_head(len: usize) -> u8 {
+    MAJOR_MAP << 5 | len as u8
+}
+
 /// Appends the head of a tag; the tagged item follows.
 #[inline]
 pub fn write_tag_head(out: &mut Vec<u8>, tag: u64) {

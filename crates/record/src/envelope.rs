@@ -196,13 +196,17 @@ impl<'a> Envelope<'a> {
         }
     }
 
-    /// Sets one field from the canonical bytes of its value. Null is the same as absent.
+    /// Sets one field from the bytes of its value: canonical, but for the order of keys in what a sender sent, where
+    /// the builder has made sure that none is there twice. Null is the same as absent.
     pub(crate) fn set(&mut self, key: &str, value: &'a [u8], from: From) -> Result<()> {
-        if value == [0xf6] {
+        let reader = &mut match from {
+            From::Sender => Reader::lenient(value),
+            From::Canonical => Reader::new(value),
+        };
+        let path = At::ROOT.child(key);
+        if reader.skip_null() {
             return Ok(());
         }
-        let reader = &mut Reader::new(value);
-        let path = At::ROOT.child(key);
         match key {
             "id" => self.id = Some(id(reader, path)?),
             "kind" => self.kind = kind(reader, path)?,

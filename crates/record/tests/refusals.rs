@@ -69,6 +69,7 @@ fn messages_of_bad_records() {
         r#""clock":{"synced":1}"#,
         r#""clock":{"sources":"kernel"}"#,
         r#""clock":[]"#,
+        r#""clock":{"synced":true,"source":"a","max_error_ns":1,"source":"b"}"#,
         r#""producer":{"seq":1}"#,
         r#""producer":{"name":""}"#,
         r#""producer":{"name":"a\nb"}"#,
