@@ -32,6 +32,10 @@ impl Sizes {
     fn total(&self) -> u64 {
         self.parts.iter().map(|(_, bytes)| bytes).sum()
     }
+
+    fn journal(&self) -> u64 {
+        self.parts.iter().filter(|(name, _)| *name == "journal").map(|(_, bytes)| bytes).sum()
+    }
 }
 
 pub fn run(session: &Session, args: &Args) -> Outcome {
@@ -89,12 +93,14 @@ fn bytes_under(folder: &Path, counts: &dyn Fn(&Path) -> bool) -> Result<u64, Fai
     Ok(total)
 }
 
-/// Bytes for each decision, or for each record where there are no decisions.
-fn bytes_each(census: &Census, sizes: &Sizes) -> Option<f64> {
+/// Bytes for each decision, or for each record where there are no decisions. The journal counts while records are in
+/// it; an empty one is space that is kept for the next.
+fn bytes_each(census: &Census, sizes: &Sizes, journal_records: u64) -> Option<f64> {
     let decisions = census.kinds.get("decision").copied().unwrap_or(0);
     let all: u64 = census.kinds.values().sum();
     let of = if decisions > 0 { decisions } else { all };
-    (of > 0).then(|| sizes.total() as f64 / of as f64)
+    let bytes = if journal_records > 0 { sizes.total() } else { sizes.total() - sizes.journal() };
+    (of > 0).then(|| bytes as f64 / of as f64)
 }
 
 fn text(session: &Session, snapshot: &Snapshot, census: &Census, sizes: &Sizes, live: Option<&Status>) -> String {
@@ -153,9 +159,10 @@ fn text(session: &Session, snapshot: &Snapshot, census: &Census, sizes: &Sizes, 
         .filter(|(_, bytes)| *bytes > 0)
         .map(|(name, bytes)| pair(name, number::bytes(*bytes)))
         .collect();
-    let each = bytes_each(census, sizes).map(|each| {
+    let journal = if in_journal > 0 { "the journal too" } else { "all but the empty journal" };
+    let each = bytes_each(census, sizes, in_journal).map(|each| {
         let what = if census.kinds.contains_key("decision") { "decision" } else { "record" };
-        format!(", {each:.0} bytes a {what}, everything counted")
+        format!("; {each:.0} bytes a {what}, {journal} counted")
     });
     parts.push(pair("in all", format!("{}{}", number::bytes(sizes.total()), each.unwrap_or_default())));
     out + &pairs(session, &parts)
@@ -180,7 +187,10 @@ fn json(snapshot: &Snapshot, census: &Census, sizes: &Sizes, live: Option<&Statu
         .field("sealed", snapshot.sealed())
         .field("unsealed", snapshot.end().saturating_sub(snapshot.sealed()))
         .raw("bytes", &bytes.field("total", sizes.total()).end())
-        .field("bytes_a_decision", bytes_each(census, sizes).map(|each| (each * 10.0).round() / 10.0));
+        .field(
+            "bytes_a_decision",
+            bytes_each(census, sizes, snapshot.end() - snapshot.settled()).map(|each| (each * 10.0).round() / 10.0),
+        );
     if let Some(signed) = snapshot.checkpoint() {
         let checkpoint = signed.checkpoint();
         let checkpoint =
