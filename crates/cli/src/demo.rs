@@ -100,9 +100,7 @@ fn record(tale: &mut Tale<'_>) -> Result<Applicant, Failure> {
         tale.command(&format!("onrecord append {TRAIL} {file} --settle"))?;
         exits.push(append::run(session, &append_args(TRAIL, file))?);
         if half == 0 {
-            tale.command(&format!(
-                "cp -r {TRAIL} {BACKUP}        # somebody's nightly copy; it comes back in step 10"
-            ))?;
+            tale.command(&format!("cp -r {TRAIL} {BACKUP}        # somebody's nightly copy; it comes back later"))?;
             data::copy_folder(session, Path::new(TRAIL), Path::new(BACKUP))?;
         }
     }
@@ -161,7 +159,7 @@ fn anchor(tale: &mut Tale<'_>, _: &Applicant) -> Result<(), Failure> {
     let session = tale.session();
     tale.step(
         "Keep a checkpoint outside",
-        "Three lines and a signature. Mail it, print it, give it to your auditor: from now on history is fixed.",
+        "Three lines and a signature. Mail it, print it, give it to your auditor: what it covers can change no more\nwithout being found out.",
     )?;
     tale.command(&format!("cp {TRAIL}/checkpoint {PIN}"))?;
     let folder = Folder::new(TRAIL);
