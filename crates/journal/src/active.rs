@@ -81,6 +81,12 @@ impl ActiveSegment {
         Ok(())
     }
 
+    /// Gives back the space that was reserved and not used, for a journal at rest. Frames are durable with it or
+    /// without, so that a failure costs nothing but the space.
+    pub(crate) fn give_back(&self) {
+        let _ = self.file.set_len(self.end);
+    }
+
     pub(crate) fn has_frames(&self) -> bool {
         self.end > HEADER_BYTES as u64
     }

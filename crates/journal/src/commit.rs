@@ -42,7 +42,7 @@ impl<T, D: FnMut(Delivery<T>)> Committer<T, D> {
             let mut work = match self.take(spare) {
                 Taken::Work(work) => work,
                 Taken::Stopped(stopped, cargo) => return (self.deliver)(Delivery::Failed { stopped, cargo }),
-                Taken::Closed => return,
+                Taken::Closed => return self.active.give_back(),
             };
             let first_index = shared.durable();
             if let Err(stopped) = self.commit(&mut work) {

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, TimeUnit};
+use record::Part;
 
 /// Columns that a trail's table may have, the fixed ones included. Beyond it new paths stay in the remainder.
 pub const COLUMNS_MAX: usize = 4_096;
@@ -137,9 +138,6 @@ impl Column {
     }
 }
 
-/// The six sections, in the order of their commitments.
-pub(crate) const SECTIONS: [&str; 6] = ["subject", "inputs", "parameters", "output", "explanation", "context"];
-
 /// Envelope fields with a column of their own, by path; other envelope fields go to `envelope:rest`.
 /// `kind`, `id` and `time` are not here: `row` keeps them, since the stamp has a say in them.
 pub(crate) const ENVELOPE: &[(&str, ColumnType)] = &[
@@ -165,8 +163,8 @@ pub(crate) const ENVELOPE: &[(&str, ColumnType)] = &[
     ("inputs_withheld", ColumnType::Str),
 ];
 
-/// Columns of the stamp and of the record's keeping.
-const KEEPING: &[(&str, ColumnType)] = &[
+/// Columns of the stamp and of the record's keeping. `layout::slot` names their places.
+pub(crate) const FIXED: [(&str, ColumnType); 14] = [
     ("index", ColumnType::Int),
     ("id", ColumnType::Str),
     ("kind", ColumnType::Str),
@@ -232,11 +230,11 @@ impl Columns {
     /// The columns that every table starts with.
     pub fn fixed() -> Self {
         let mut columns = Self::default();
-        for &(name, kind) in KEEPING.iter().chain(ENVELOPE) {
+        for &(name, kind) in FIXED.iter().chain(ENVELOPE) {
             columns.push(Column::new(name, kind));
         }
-        for section in SECTIONS {
-            columns.push(Column::new(&rest_name(section), ColumnType::Bytes));
+        for section in Part::SECTIONS {
+            columns.push(Column::new(&rest_name(section.name()), ColumnType::Bytes));
         }
         for &(name, kind) in REGISTERED {
             columns.push(Column::new(name, kind));

@@ -12,18 +12,22 @@ use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion};
 use parquet::schema::types::ColumnPath;
 
-use crate::columns::{Column, ColumnType};
+use crate::columns::{Column, ColumnType, FIXED};
 use crate::layout::slot;
 
 /// Rows of a row group: what a reader must skip or take as one, and what the writer holds in memory, encoded.
-pub(crate) const GROUP_ROWS: usize = 131_072;
+/// Small in tests, so that a few records fill several, as the pages below.
+pub(crate) const GROUP_ROWS: usize = if cfg!(test) { 16 } else { 131_072 };
 
 /// Encoded bytes after which a row group is closed whatever its rows, so that large records do not fill the memory.
 const GROUP_BYTES: usize = 64 << 20;
 
 /// Rows of a page: a point look-up decodes one page of each column, so a page is small; and the page index has one
 /// entry for each, so it is not tiny.
-const PAGE_ROWS: usize = 8_192;
+const PAGE_ROWS: usize = if cfg!(test) { 5 } else { 4_096 };
+
+/// Values encoded between two looks at whether the page is full.
+const WRITE_VALUES: usize = if cfg!(test) { 5 } else { 1_024 };
 
 /// Bytes of a page, where rows are large.
 const PAGE_BYTES: usize = 256 << 10;
@@ -50,7 +54,7 @@ pub(crate) fn properties(
     rows: usize,
     footer: Vec<KeyValue>,
 ) -> Result<WriterProperties, ParquetError> {
-    let time_ns = columns.iter().position(|c| *c.name == *crate::layout::FIXED[slot::TIME_NS].0);
+    let time_ns = columns.iter().position(|c| *c.name == *FIXED[slot::TIME_NS].0);
     let mut builder = WriterProperties::builder()
         // Version 1 pages are what every engine reads; the encodings below do not depend on it.
         .set_writer_version(WriterVersion::PARQUET_1_0)
@@ -59,6 +63,7 @@ pub(crate) fn properties(
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
         .set_max_row_group_row_count(Some(GROUP_ROWS))
         .set_max_row_group_bytes(Some(GROUP_BYTES))
+        .set_write_batch_size(WRITE_VALUES)
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_data_page_size_limit(PAGE_BYTES)
         .set_dictionary_page_size_limit(DICTIONARY_BYTES)
@@ -133,26 +138,24 @@ impl Sample {
                     break;
                 }
                 values += 1;
-                match column.kind {
-                    ColumnType::Num => drop(seen.insert(array.as_primitive::<Float64Type>().value(row).to_bits())),
-                    ColumnType::Int => drop(seen.insert(array.as_primitive::<Int64Type>().value(row) as u64)),
+                let value = match column.kind {
+                    ColumnType::Num => array.as_primitive::<Float64Type>().value(row).to_bits(),
+                    ColumnType::Int => array.as_primitive::<Int64Type>().value(row) as u64,
                     ColumnType::Str => {
                         let text = array.as_string::<i32>().value(row);
                         shared += text.bytes().zip(last.bytes()).take_while(|(a, b)| a == b).count();
                         bytes += text.len();
-                        seen.insert(hash(text.as_bytes()));
                         text.clone_into(&mut last);
+                        hash(text.as_bytes())
                     }
-                    ColumnType::Bytes => drop(seen.insert(hash(array.as_binary::<i32>().value(row)))),
-                    // Times repeat as little as `time_ns` does, and lists are sampled by nothing simple.
-                    ColumnType::Time | ColumnType::Nums | ColumnType::Strs | ColumnType::Bool => {
-                        drop(seen.insert(values as u64));
-                    }
-                }
+                    ColumnType::Bytes => hash(array.as_binary::<i32>().value(row)),
+                    // Profiles are a handful of lists, time and again.
+                    ColumnType::Strs => 0,
+                    // `time` repeats as little as `time_ns`; lists of numbers are embeddings; a bit needs no dictionary.
+                    ColumnType::Time | ColumnType::Nums | ColumnType::Bool => values as u64,
+                };
+                seen.insert(value);
             }
-        }
-        if column.kind == ColumnType::Strs {
-            seen.clear();
         }
         Self { values, distinct: seen.len(), shares_prefixes: shared * 8 >= bytes && shared > 0 }
     }

@@ -7,27 +7,9 @@ use std::sync::Arc;
 use record::Part;
 use record::cbor;
 
-use crate::columns::{Column, ColumnType, Columns, ENVELOPE, rest_name};
+use crate::columns::{Column, ColumnType, Columns, ENVELOPE, FIXED, rest_name};
 
-/// Where each fixed column that is not a plain envelope field stands, in [`FIXED`]'s order.
-pub(crate) const FIXED: [(&str, ColumnType); 14] = [
-    ("index", ColumnType::Int),
-    ("id", ColumnType::Str),
-    ("kind", ColumnType::Str),
-    ("time", ColumnType::Time),
-    ("time_ns", ColumnType::Int),
-    ("received", ColumnType::Int),
-    ("time_source", ColumnType::Str),
-    ("id_by", ColumnType::Str),
-    ("salt_by", ColumnType::Str),
-    ("about_digest", ColumnType::Bytes),
-    ("salt", ColumnType::Bytes),
-    ("content", ColumnType::Bytes),
-    ("erased", ColumnType::Bytes),
-    ("envelope:rest", ColumnType::Bytes),
-];
-
-/// Places of the fixed columns.
+/// Places of the fixed columns, in the order of [`FIXED`].
 pub(crate) mod slot {
     pub(crate) const INDEX: usize = 0;
     pub(crate) const ID: usize = 1;

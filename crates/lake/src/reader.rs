@@ -4,6 +4,7 @@
 //! not the table's is an error, and a row that is no record is an error that names file and row. The Parquet library
 //! can still panic over bytes that no writer made; as a last resort such a panic is caught and becomes an error too.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use parquet::arrow::arrow_reader::{
 use parquet::bloom_filter::Sbbf;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::PageIndexPolicy;
-use parquet::file::statistics::Statistics;
+use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use record::Stored;
 
 use crate::assemble::{RowError, Rows};
@@ -184,25 +185,68 @@ impl FileReader {
         (0..schema.num_columns()).find(|&leaf| *schema.column(leaf).path().parts() == [column.to_owned()])
     }
 
-    /// The values of one leaf in one row group.
-    fn column(&self, group: usize, leaf: usize) -> Result<Batches, ReadError> {
+    /// The values of one leaf in one row group, of the pages alone that the page index leaves: `may_hold` is asked
+    /// for each with its number. Runs of rows that stand together, as (first row in the file, values).
+    fn column(
+        &self,
+        group: usize,
+        leaf: usize,
+        may_hold: impl Fn(&ColumnIndexMetaData, usize) -> bool,
+    ) -> Result<Vec<(u64, RecordBatch)>, ReadError> {
         let mask = ProjectionMask::leaves(self.metadata.parquet_schema(), [leaf]);
-        let builder = self.builder().with_row_groups(vec![group]).with_projection(mask);
-        self.built(builder, self.group_start(group))
+        let start = self.group_start(group);
+        let ranges = self.pages(group, leaf, may_hold);
+        let mut found = Vec::new();
+        for rows in ranges {
+            let total = usize::try_from(self.metadata.metadata().row_group(group).num_rows()).unwrap_or(0);
+            let first = start + rows.start as u64;
+            let selection = RowSelection::from_consecutive_ranges(std::iter::once(rows), total);
+            let builder = self.builder().with_row_groups(vec![group]).with_projection(mask.clone());
+            let batches = self.built(builder.with_row_selection(selection), first)?;
+            found.extend(batches.collect::<Result<Vec<_>, _>>()?);
+        }
+        Ok(found)
+    }
+
+    /// The runs of rows of a group, counted from its first, in whose pages a leaf may hold what is looked for.
+    fn pages(
+        &self,
+        group: usize,
+        leaf: usize,
+        may_hold: impl Fn(&ColumnIndexMetaData, usize) -> bool,
+    ) -> Vec<Range<usize>> {
+        let parquet = self.metadata.metadata();
+        let rows = usize::try_from(parquet.row_group(group).num_rows()).unwrap_or(0);
+        let index = parquet.column_index().and_then(|i| i.get(group)?.get(leaf));
+        let pages = parquet.offset_index().and_then(|i| i.get(group)?.get(leaf)).map(|o| o.page_locations());
+        let (Some(index), Some(pages)) = (index, pages) else { return std::iter::once(0..rows).collect() };
+        if matches!(index, ColumnIndexMetaData::NONE) || index.num_pages() as usize != pages.len() {
+            return std::iter::once(0..rows).collect();
+        }
+        let start = |page: usize| pages.get(page).and_then(|p| usize::try_from(p.first_row_index).ok()).unwrap_or(rows);
+        let mut ranges: Vec<Range<usize>> = Vec::new();
+        for page in (0..pages.len()).filter(|&page| may_hold(index, page)) {
+            let (from, to) = (start(page).min(rows), start(page + 1).min(rows));
+            match ranges.last_mut() {
+                Some(last) if last.end == from => last.end = to.max(from),
+                _ if from < to => ranges.push(from..to),
+                _ => {}
+            }
+        }
+        ranges
     }
 
     /// The row of the record with that index.
     pub(crate) fn row_of_index(&self, index: u64) -> Result<Option<u64>, ReadError> {
         let (Ok(wanted), Some(leaf)) = (i64::try_from(index), self.leaf("index")) else { return Ok(None) };
-        for group in 0..self.groups() {
-            let statistics = self.metadata.metadata().row_group(group).column(leaf).statistics();
-            if let Some(Statistics::Int64(s)) = statistics
-                && (s.min_opt().is_some_and(|min| *min > wanted) || s.max_opt().is_some_and(|max| *max < wanted))
-            {
-                continue;
+        let may_hold = |index: &ColumnIndexMetaData, page: usize| match index {
+            ColumnIndexMetaData::INT64(i) => {
+                i.min_value(page).is_none_or(|min| *min <= wanted) && i.max_value(page).is_none_or(|max| wanted <= *max)
             }
-            for batch in self.column(group, leaf)? {
-                let (first, batch) = batch?;
+            _ => true,
+        };
+        for group in 0..self.groups() {
+            for (first, batch) in self.column(group, leaf, may_hold)? {
                 let Some(values) = batch.column(0).as_primitive_opt::<Int64Type>() else { continue };
                 if let Some(at) = values.values().iter().position(|v| *v == wanted) {
                     return Ok(Some(first + at as u64));
@@ -238,8 +282,14 @@ impl FileReader {
             if likely.is_empty() {
                 continue;
             }
-            for batch in self.column(group, leaf)? {
-                let (first, batch) = batch?;
+            let may_hold = |index: &ColumnIndexMetaData, page: usize| match index {
+                ColumnIndexMetaData::BYTE_ARRAY(i) => likely.keys().any(|value| {
+                    i.min_value(page).is_none_or(|min| min <= value.as_bytes())
+                        && i.max_value(page).is_none_or(|max| value.as_bytes() <= max)
+                }),
+                _ => true,
+            };
+            for (first, batch) in self.column(group, leaf, may_hold)? {
                 let Some(values) = batch.column(0).as_string_opt::<i32>() else { continue };
                 let hits = values.iter().enumerate().filter_map(|(at, value)| Some((*likely.get(value?)?, at)));
                 found.extend(hits.map(|(place, at)| (place, first + at as u64)));
@@ -351,7 +401,7 @@ impl Iterator for FileRows {
 }
 
 /// Does `work`, and makes an error of a panic in it.
-fn guarded<T>(file: &str, work: impl FnOnce() -> T) -> Result<T, ReadError> {
+pub(crate) fn guarded<T>(file: &str, work: impl FnOnce() -> T) -> Result<T, ReadError> {
     catch_unwind(AssertUnwindSafe(work))
         .map_err(|panic| ReadError::Panicked { file: file.to_owned(), what: panic_message(&*panic) })
 }

@@ -33,7 +33,7 @@ fn through_columns(records: &[(u64, Stored)], columns: &mut Columns, every: bool
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     /// I7: what comes back is, to the canonical byte, what went in, whichever paths are columns.
     #[test]

@@ -314,14 +314,14 @@ mod tests {
     /// Every system call of a settle fails in every way; then the lake is opened and settled again.
     #[test]
     fn each_record_is_there_once_whatever_fails() {
-        let (one, two) = (sample(1, 0, 30), sample(2, 30, 30));
+        let (one, two) = (sample(1, 0, 8), sample(2, 8, 8));
         let log = Arc::new(FaultLog::new());
         let run = |host: Host, folder: &Path| -> Result<(), SettleError> {
             let mut lake = Lake::open(host, folder)?;
             if lake.snapshot().watermark() == 0 {
                 settle(&mut lake, &one)?;
             }
-            if lake.snapshot().watermark() == 30 {
+            if lake.snapshot().watermark() == 8 {
                 settle(&mut lake, &two)?;
             }
             Ok(())
@@ -343,7 +343,7 @@ mod tests {
                     run(Host::system(), folder.path()).unwrap();
                     let snapshot = Snapshot::open(Host::system(), folder.path()).unwrap();
                     assert_eq!(all(&snapshot), both, "{point} {nth} {fault:?} {failed:?}");
-                    let files = host::Host::system().list(folder.path(), "test").unwrap();
+                    let files = Host::system().list(folder.path(), "test").unwrap();
                     let data = files.iter().filter(|f| f.extension().is_some_and(|e| e == "parquet")).count();
                     assert_eq!(data, snapshot.files().len(), "orphans after {point} {nth} {fault:?}");
                 }

@@ -4,6 +4,8 @@
 //! them in clear even when files are encrypted, and they are what a query over a trail prunes files by. Both the
 //! writer and the check make them here, the one from the records, the other from the rows.
 
+use std::borrow::Borrow;
+
 use chrono::DateTime;
 use record::Stored;
 use serde_json::{Map, Value, json};
@@ -30,10 +32,10 @@ struct Range<T> {
 }
 
 impl<T: Ord + Clone> Range<T> {
-    fn add<B: ?Sized + Ord>(&mut self, value: Option<&B>)
+    fn add<B>(&mut self, value: Option<&B>)
     where
-        T: std::borrow::Borrow<B>,
-        B: ToOwned<Owned = T>,
+        T: Borrow<B>,
+        B: ?Sized + Ord + ToOwned<Owned = T>,
     {
         let Some(value) = value else {
             self.nulls += 1;

@@ -412,4 +412,59 @@ mod tests {
         let error = table.commit(&empty, change()).map(|v| v.version).unwrap_err();
         assert!(matches!(error, TableError::Overtaken { expected: 0, found: 2 }), "{error}");
     }
+
+    /// The log's entries, as another engine or a later version will find them.
+    #[test]
+    fn the_log_says_this() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Host::builder().random_seed(1).clock(host::ManualClock::at(1_717_243_200_123_456_789)).build();
+        let table = Table::at(host, folder.path()).unwrap();
+        let empty = table.create_or_recover().unwrap();
+        table.commit(&empty, Change { columns: None, files: vec![file("a.parquet", 0, 1)], watermark: 2 }).unwrap();
+        for version in 0..2 {
+            let entry = std::fs::read_to_string(table.log_folder().join(format!("{version:020}.json"))).unwrap();
+            let mut actions: Vec<serde_json::Value> = entry.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+            // Its own test shows the schema; here it would hide the rest.
+            if let Some(schema) = actions.iter_mut().find_map(|a| a.pointer_mut("/metaData/schemaString")) {
+                *schema = "…".into();
+            }
+            actions.iter_mut().for_each(serde_json::Value::sort_all_objects);
+            insta::assert_json_snapshot!(format!("log_entry_{version}"), actions);
+        }
+    }
+
+    #[test]
+    fn the_schema_of_an_empty_table_is_this() {
+        let schema: serde_json::Value = serde_json::from_str(&Columns::fixed().to_delta()).unwrap();
+        let fields = schema["fields"].as_array().unwrap().iter();
+        let lines: Vec<_> = fields.map(|f| format!("{} {}", f["name"].as_str().unwrap(), f["type"])).collect();
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    /// Whatever stands in the log, reading it ends in a version or in an error.
+    #[test]
+    fn a_damaged_log_is_an_error_and_no_panic() {
+        let folder = tempfile::tempdir().unwrap();
+        let table = Table::at(Host::builder().random_seed(1).build(), folder.path()).unwrap();
+        let empty = table.create_or_recover().unwrap();
+        table.commit(&empty, Change { columns: None, files: vec![file("a.parquet", 0, 1)], watermark: 2 }).unwrap();
+        let mut errors = 0;
+        for version in 0..2 {
+            let path = table.log_folder().join(format!("{version:020}.json"));
+            let good = std::fs::read(&path).unwrap();
+            for at in (0..good.len()).step_by(good.len() / 40 + 1) {
+                let mut bad = good.clone();
+                bad[at] ^= 0x15;
+                table.host.replace(&path, &bad, "test", None).unwrap();
+                errors += usize::from(table.load().is_err());
+            }
+            for cut in [0, 1, good.len() / 2, good.len() - 1] {
+                table.host.replace(&path, &good[..cut], "test", None).unwrap();
+                errors += usize::from(table.load().is_err());
+            }
+            table.host.replace(&path, &good, "test", None).unwrap();
+        }
+        assert!(errors > 10, "{errors}");
+        assert_eq!(table.load().unwrap().watermark, 2);
+    }
 }

@@ -49,6 +49,8 @@ pub(crate) struct Builder {
     fields: usize,
     /// 1 while the inputs are read: what is no map gets one around it.
     wrap: usize,
+    /// Whether maps may stay in the order they came in, as in the envelope, which is read and written once more.
+    any_order: bool,
     /// Floats too large for 64 bits that were seen: candidates for integers that lost their digits on the way.
     pub(crate) huge: usize,
     /// The path of the fault, from the inside out, collected while the parser unwinds.
@@ -58,7 +60,7 @@ pub(crate) struct Builder {
 impl Builder {
     pub(crate) fn new(limits: Limits) -> Self {
         let (out, entries, scratch, unwound) = Default::default();
-        Builder { out, entries, scratch, limits, fields: 0, wrap: 0, huge: 0, unwound }
+        Builder { out, entries, scratch, limits, fields: 0, wrap: 0, any_order: false, huge: 0, unwound }
     }
 
     pub(crate) fn clear(&mut self) {
@@ -79,11 +81,7 @@ impl Builder {
     #[inline]
     fn check_string(&self, len: usize) -> Result<(), Fault> {
         let max = self.limits.string_bytes;
-        if len > max {
-            Err(Fault::Limit { what: "a string's length in bytes", got: len, max })
-        } else {
-            self.check_size()
-        }
+        if len > max { Err(Fault::Limit { what: "a string's length in bytes", got: len, max }) } else { Ok(()) }
     }
 
     #[inline]
@@ -208,32 +206,33 @@ impl Builder {
         let Builder { out, entries, scratch, .. } = self;
         let own = &mut entries[map.entries..];
         let key = |entry: &Entry| &out[entry.start..entry.key_end];
-        if own.is_sorted_by(|a, b| key(a) < key(b)) {
-            let len = own.len();
-            entries.truncate(map.entries);
+        let in_order = own.is_sorted_by(|a, b| key(a) < key(b));
+        if !in_order {
+            own.sort_unstable_by(|a, b| key(a).cmp(key(b)));
+            if let Some(twice) = own.windows(2).find(|pair| key(&pair[0]) == key(&pair[1])) {
+                if let Ok(Item::Text(key)) = Reader::new(key(&twice[0])).next_item() {
+                    self.unwound.push(Segment::Key(shorten(key)));
+                }
+                return Err(Fault::DuplicateKey);
+            }
+        }
+        let len = own.len();
+        scratch.clear();
+        if in_order || self.any_order {
             if len < 24 {
-                out[map.start] = 0xa0 | len as u8;
+                out[map.start] = cbor::short_map_head(len);
             } else {
-                scratch.clear();
                 cbor::write_map_head(scratch, len);
                 out.splice(map.start..=map.start, scratch.iter().copied());
             }
-            return self.check_size();
-        }
-        own.sort_unstable_by(|a, b| key(a).cmp(key(b)));
-        if let Some(twice) = own.windows(2).find(|pair| key(&pair[0]) == key(&pair[1])) {
-            if let Ok(Item::Text(key)) = Reader::new(key(&twice[0])).next_item() {
-                self.unwound.push(Segment::Key(shorten(key)));
+        } else {
+            cbor::write_map_head(scratch, len);
+            for entry in own.iter() {
+                scratch.extend_from_slice(&out[entry.start..entry.end]);
             }
-            return Err(Fault::DuplicateKey);
+            out.truncate(map.start);
+            out.extend_from_slice(scratch);
         }
-        scratch.clear();
-        cbor::write_map_head(scratch, own.len());
-        for entry in own.iter() {
-            scratch.extend_from_slice(&out[entry.start..entry.end]);
-        }
-        out.truncate(map.start);
-        out.extend_from_slice(scratch);
         entries.truncate(map.entries);
         self.check_size()
     }
@@ -260,12 +259,31 @@ enum Slot {
 
 impl Slot {
     fn of(name: &str) -> Option<Slot> {
-        if name == "salt" {
-            return Some(Slot::Salt);
-        }
-        // Lengths differ more often than not, so this compares few bytes.
-        let field = envelope::FIELDS.iter().position(|field| *field == name).map(Slot::Envelope);
-        field.or_else(|| Part::section(name).map(Slot::Section))
+        // One comparison with constants after another is several times faster than a search of the lists; a test
+        // holds this against them.
+        Some(match name {
+            "salt" => Slot::Salt,
+            "subject" => Slot::Section(Part::Subject),
+            "inputs" => Slot::Section(Part::Inputs),
+            "parameters" => Slot::Section(Part::Parameters),
+            "output" => Slot::Section(Part::Output),
+            "explanation" => Slot::Section(Part::Explanation),
+            "context" => Slot::Section(Part::Context),
+            "id" => Slot::Envelope(0),
+            "kind" => Slot::Envelope(1),
+            "time" => Slot::Envelope(2),
+            "about" => Slot::Envelope(3),
+            "clock" => Slot::Envelope(4),
+            "producer" => Slot::Envelope(5),
+            "trace" => Slot::Envelope(6),
+            "model" => Slot::Envelope(7),
+            "result" => Slot::Envelope(8),
+            "sampling" => Slot::Envelope(9),
+            "profile" => Slot::Envelope(10),
+            "error" => Slot::Envelope(11),
+            "inputs_withheld" => Slot::Envelope(12),
+            _ => return None,
+        })
     }
 
     fn number(self) -> usize {
@@ -278,6 +296,7 @@ impl Slot {
 }
 
 const SLOTS: usize = Part::COUNT + envelope::FIELDS.len();
+const _: () = assert!(SLOTS <= 32, "each has a bit in RecordBuilder::seen");
 
 /// Collects the top-level fields of one record.
 pub(crate) struct RecordBuilder<'b> {
@@ -314,6 +333,7 @@ impl<'b> RecordBuilder<'b> {
             return Err(self.values.refuse_key(name, Fault::DuplicateKey));
         }
         self.seen |= 1 << slot.number();
+        self.values.any_order = !matches!(slot, Slot::Section(_));
         self.values.wrap = usize::from(slot == Slot::Section(Part::Inputs));
         self.open = Some(Open { slot, start: self.values.out.len(), fields: self.values.fields });
         Ok(())
@@ -422,5 +442,22 @@ fn check_kind(envelope: &Envelope<'_>, parts: &Parts) -> Result<(), Box<RecordEr
             Err(RecordError::new(Path::default(), Fault::Missing { kind: kind.name(), need: need.describe() }))
         }
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_has_its_slot() {
+        for (position, name) in envelope::FIELDS.into_iter().enumerate() {
+            assert_eq!(Slot::of(name), Some(Slot::Envelope(position)), "{name}");
+        }
+        for part in Part::SECTIONS {
+            assert_eq!(Slot::of(part.name()), Some(Slot::Section(part)));
+        }
+        assert_eq!(Slot::of("salt"), Some(Slot::Salt));
+        assert_eq!(Slot::of("envelope"), None);
     }
 }

@@ -22,6 +22,9 @@ const MAJOR_MAP: u8 = 5;
 const MAJOR_TAG: u8 = 6;
 const MAJOR_SIMPLE: u8 = 7;
 
+/// Null.
+const NULL: u8 = 0xf6;
+
 /// The one NaN.
 const NAN: [u8; 3] = [0xf9, 0x7e, 0x00];
 
@@ -116,17 +119,22 @@ impl Number {
 
 #[inline]
 fn write_head(out: &mut Vec<u8>, major: u8, value: u64) {
-    let major = major << 5;
     if value < 24 {
-        out.push(major | value as u8);
-    } else if value <= 0xff {
+        out.push(major << 5 | value as u8);
+    } else {
+        write_long_head(out, major << 5, value);
+    }
+}
+
+fn write_long_head(out: &mut Vec<u8>, major: u8, value: u64) {
+    if value <= 0xff {
         out.extend_from_slice(&[major | 24, value as u8]);
     } else if value <= 0xffff {
         let b = (value as u16).to_be_bytes();
         out.extend_from_slice(&[major | 25, b[0], b[1]]);
     } else if value <= 0xffff_ffff {
-        out.push(major | 26);
-        out.extend_from_slice(&(value as u32).to_be_bytes());
+        let b = (value as u32).to_be_bytes();
+        out.extend_from_slice(&[major | 26, b[0], b[1], b[2], b[3]]);
     } else {
         out.push(major | 27);
         out.extend_from_slice(&value.to_be_bytes());
@@ -210,7 +218,7 @@ pub fn write_bool(out: &mut Vec<u8>, value: bool) {
 /// Appends null.
 #[inline]
 pub fn write_null(out: &mut Vec<u8>) {
-    out.push(0xf6);
+    out.push(NULL);
 }
 
 /// Appends the head of an array of `len` items; the items follow.
@@ -223,6 +231,12 @@ pub fn write_array_head(out: &mut Vec<u8>, len: usize) {
 #[inline]
 pub fn write_map_head(out: &mut Vec<u8>, len: usize) {
     write_head(out, MAJOR_MAP, len as u64);
+}
+
+/// The head of a map of less than 24 entries.
+#[inline]
+pub(crate) fn short_map_head(len: usize) -> u8 {
+    MAJOR_MAP << 5 | len as u8
 }
 
 /// Appends the head of a tag; the tagged item follows.
@@ -395,6 +409,9 @@ impl<'a> Reader<'a> {
             return Err(CborError::Depth(self.at));
         }
         let start = self.at;
+        if self.take_text()?.is_some() {
+            return Ok(());
+        }
         match self.next_item()? {
             Item::Array(len) => {
                 for _ in 0..len {
@@ -402,9 +419,17 @@ impl<'a> Reader<'a> {
                 }
             }
             Item::Map(len) => {
-                let mut keys = KeyOrder::default();
+                let mut last: Option<&[u8]> = None;
                 for _ in 0..len {
-                    self.next_key(&mut keys)?;
+                    let at = self.at;
+                    let Some(key) = self.take_text()? else {
+                        return Err(self.next_item().err().unwrap_or(CborError::KeyType(at)));
+                    };
+                    let in_order = last.is_none_or(|last| (last.len(), last) < (key.len(), key));
+                    if !in_order && self.strictness == Strictness::Canonical {
+                        return Err(CborError::KeyOrder(at));
+                    }
+                    last = Some(key);
                     self.skip_nested(depth + 1)?;
                 }
             }
@@ -415,6 +440,30 @@ impl<'a> Reader<'a> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Takes a text string, if that is next, as bytes that are UTF-8. Most are short and ASCII, which is quicker to
+    /// see than what a `str` takes.
+    #[inline]
+    fn take_text(&mut self) -> Result<Option<&'a [u8]>, CborError> {
+        let start = self.at;
+        let Some(head) = self.bytes.get(start).filter(|head| *head >> 5 == MAJOR_TEXT) else { return Ok(None) };
+        self.at += 1;
+        let len = self.argument(head & 0x1f, start)?;
+        let bytes = self.take(length(len, start)?)?;
+        if is_ascii(bytes) || std::str::from_utf8(bytes).is_ok() {
+            Ok(Some(bytes))
+        } else {
+            Err(CborError::Utf8(start))
+        }
+    }
+
+    /// Steps over a null, if that is next.
+    #[inline]
+    pub(crate) fn skip_null(&mut self) -> bool {
+        let is_null = self.bytes.get(self.at) == Some(&NULL);
+        self.at += usize::from(is_null);
+        is_null
     }
 
     /// The next key of a map; `keys` remembers the one before, and the order is checked in a strict reader.
@@ -474,6 +523,18 @@ fn is_shortest(number: Number, info: u8, bytes: &[u8]) -> bool {
         26 => f16::from_f32(single).to_f32().to_bits() != single.to_bits(),
         _ => !fits_single,
     }
+}
+
+/// Like the method of slices, and quicker for the ten or twenty bytes that keys and texts mostly have: the last eight
+/// bytes are looked at once more than needed rather than one by one.
+#[inline]
+fn is_ascii(bytes: &[u8]) -> bool {
+    let Some(last) = bytes.last_chunk::<8>() else {
+        return bytes.iter().fold(0, |all, byte| all | byte) < 0x80;
+    };
+    let all =
+        bytes.as_chunks::<8>().0.iter().fold(u64::from_ne_bytes(*last), |all, chunk| all | u64::from_ne_bytes(*chunk));
+    all & 0x8080_8080_8080_8080 == 0
 }
 
 #[inline]
@@ -550,6 +611,22 @@ mod tests {
             (&[], CborError::Truncated(0)),
         ] {
             assert_eq!(validate(bytes), Err(error), "{bytes:02x?}");
+        }
+    }
+
+    #[test]
+    fn text_is_checked_at_every_length() {
+        for len in 1..40 {
+            for at in 0..len {
+                let mut text = vec![b'a'; len];
+                assert!(is_ascii(&text));
+                text[at] = 0xc3;
+                assert!(!is_ascii(&text), "{at} of {len}");
+                let mut bytes = Vec::new();
+                write_head(&mut bytes, MAJOR_TEXT, len as u64);
+                bytes.extend_from_slice(&text);
+                assert_eq!(validate(&bytes), Err(CborError::Utf8(0)));
+            }
         }
     }
 

@@ -14,7 +14,7 @@
 use std::fmt;
 
 use crate::part::{Part, Parts};
-use crate::sha256::{sha256, sha256_slices};
+use crate::sha256::{pad, sha256, sha256_padded, sha256_slices};
 
 /// The commitment to a part that is absent.
 pub(crate) const ABSENT: [u8; 32] = [0; 32];
@@ -27,12 +27,31 @@ impl Salt {
     /// The salt of one part. One SHA-256 block.
     #[inline]
     pub fn for_part(&self, part: Part) -> Salt {
-        let hash = sha256(&join::<32>(&[b"onrecord/salt/v1", &self.0]), part.name().as_bytes());
+        let mut block = SALT_BLOCKS[part as usize];
+        block[16..32].copy_from_slice(&self.0);
+        let hash = sha256_padded(&block);
         let mut salt = [0; 16];
         salt.copy_from_slice(&hash[..16]);
         Salt(salt)
     }
 }
+
+/// For each part the one block that its salt is the hash of, all but the record's salt at 16..32.
+const SALT_BLOCKS: [[u8; 64]; Part::COUNT] = {
+    let mut blocks = [[0; 64]; Part::COUNT];
+    let mut position = 0;
+    while position < Part::COUNT {
+        let name = Part::ALL[position].name().as_bytes();
+        let (tag, _) = blocks[position].split_at_mut(16);
+        tag.copy_from_slice(b"onrecord/salt/v1");
+        let (_, after) = blocks[position].split_at_mut(32);
+        let (place, _) = after.split_at_mut(name.len());
+        place.copy_from_slice(name);
+        blocks[position] = pad(blocks[position], 32 + name.len());
+        position += 1;
+    }
+    blocks
+};
 
 impl fmt::Debug for Salt {
     /// Never shown: whoever knows a salt can test guesses of what was erased.

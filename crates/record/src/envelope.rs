@@ -196,13 +196,17 @@ impl<'a> Envelope<'a> {
         }
     }
 
-    /// Sets one field from the canonical bytes of its value. Null is the same as absent.
+    /// Sets one field from the bytes of its value: canonical, but for the order of keys in what a sender sent, where
+    /// the builder has made sure that none is there twice. Null is the same as absent.
     pub(crate) fn set(&mut self, key: &str, value: &'a [u8], from: From) -> Result<()> {
-        if value == [0xf6] {
+        let reader = &mut match from {
+            From::Sender => Reader::lenient(value),
+            From::Canonical => Reader::new(value),
+        };
+        let path = At::ROOT.child(key);
+        if reader.skip_null() {
             return Ok(());
         }
-        let reader = &mut Reader::new(value);
-        let path = At::ROOT.child(key);
         match key {
             "id" => self.id = Some(id(reader, path)?),
             "kind" => self.kind = kind(reader, path)?,
@@ -445,16 +449,14 @@ fn optional<'a, T>(
     path: At<'_>,
     read: impl FnOnce(&mut Reader<'a>, At<'_>) -> Result<T>,
 ) -> Result<Option<T>> {
-    let mut peek = reader.clone();
-    if item(&mut peek, path)? == Item::Null {
-        *reader = peek;
+    if reader.skip_null() {
         return Ok(None);
     }
     read(reader, path).map(Some)
 }
 
 fn required<T>(value: Option<T>, path: At<'_>, key: &'static str) -> Result<T> {
-    let expected = "a value: this field must be there";
+    let expected = "a value (this field must be there)";
     value.ok_or_else(|| RecordError::new(path.child(key).path(), Fault::Type { expected, got: "nothing" }))
 }
 
@@ -507,9 +509,13 @@ fn boolean(reader: &mut Reader<'_>, path: At<'_>) -> Result<bool> {
 }
 
 fn natural(reader: &mut Reader<'_>, path: At<'_>) -> Result<i64> {
+    const EXPECTED: &str = "an integer from 0 to 9223372036854775807";
     match item(reader, path)? {
         Item::Number(Number::Int(value)) if value >= 0 => Ok(value),
-        other => Err(expected(path, "an integer from 0 to 9223372036854775807", &other)),
+        Item::Number(Number::Int(value)) => Err(bad_value(path, EXPECTED, value.to_string())),
+        Item::Number(Number::UInt(value)) => Err(bad_value(path, EXPECTED, value.to_string())),
+        Item::Number(Number::Float(value)) => Err(bad_value(path, EXPECTED, value.to_string())),
+        other => Err(expected(path, EXPECTED, &other)),
     }
 }
 
@@ -562,12 +568,7 @@ fn kind(reader: &mut Reader<'_>, path: At<'_>) -> Result<Kind> {
     let text = text(reader, path, "the name of a kind (text)")?;
     Kind::from_name(text).ok_or_else(|| {
         let nearest = nearest(text, Kind::all().map(Kind::name));
-        let expected = "a kind of record (decision, explanation, outcome, oversight, model, access, summary, gap, \
-                        producer, config, erasure, hold)";
-        match nearest {
-            Some(nearest) => bad_value(path, expected, format!("{text} (did you mean {nearest}?)")),
-            None => bad_value(path, expected, text),
-        }
+        RecordError::new(path.path(), Fault::UnknownKind { got: shorten(text), nearest })
     })
 }
 
@@ -580,6 +581,18 @@ fn id(reader: &mut Reader<'_>, path: At<'_>) -> Result<Uuid> {
     }
 }
 
+/// The value of each hexadecimal digit, 255 for other bytes.
+const HEX_VALUE: [u8; 256] = {
+    let mut table = [255; 256];
+    let mut value = 0;
+    while value < 16 {
+        table[b"0123456789abcdef"[value] as usize] = value as u8;
+        table[b"0123456789ABCDEF"[value] as usize] = value as u8;
+        value += 1;
+    }
+    table
+};
+
 pub(crate) fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let digits = text.as_bytes();
     let mut out = [0; N];
@@ -587,8 +600,11 @@ pub(crate) fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
         return None;
     }
     for (byte, pair) in out.iter_mut().zip(digits.chunks_exact(2)) {
-        let (high, low) = (char::from(pair[0]).to_digit(16)?, char::from(pair[1]).to_digit(16)?);
-        *byte = (high << 4 | low) as u8;
+        let (high, low) = (HEX_VALUE[usize::from(pair[0])], HEX_VALUE[usize::from(pair[1])]);
+        if high | low > 15 {
+            return None;
+        }
+        *byte = high << 4 | low;
     }
     Some(out)
 }

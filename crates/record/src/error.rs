@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::kind::Kind;
+
 /// One step of a path into a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Segment {
@@ -119,6 +121,14 @@ pub enum Fault {
         /// What was there.
         got: String,
     },
+    /// A kind that no record has.
+    #[error("{got:?} is no kind of record{} (the kinds are {})", hint(nearest), kinds())]
+    UnknownKind {
+        /// What was there.
+        got: String,
+        /// The kind it looks most like.
+        nearest: Option<&'static str>,
+    },
     /// A limit was passed.
     #[error("{what} is {got}, over the limit of {max}")]
     Limit {
@@ -143,6 +153,10 @@ pub enum Fault {
         /// The kind.
         kind: &'static str,
     },
+}
+
+fn kinds() -> String {
+    Kind::all().map(Kind::name).collect::<Vec<_>>().join(", ")
 }
 
 fn hint(nearest: &Option<&'static str>) -> String {

@@ -104,6 +104,14 @@ impl Stopped {
                 let place = format!(" at line {line} column {column}");
                 let message = error.to_string();
                 let what = message.strip_suffix(&place).unwrap_or(&message);
+                // The two that a sender meets and cannot make sense of.
+                let what = match what {
+                    "number out of range" => "a number beyond the range of f64; send it as text",
+                    "unexpected end of hex escape" | "lone leading surrogate in hex escape" => {
+                        "a \\u escape that is half a character (a lone surrogate); send bytes as {\"$bytes\": …}"
+                    }
+                    other => other,
+                };
                 let column = spelled.map_or(column, |spelled| spelled.column_as_sent(line, column));
                 RecordError::new(path, Fault::Syntax(format!("not valid JSON: {what} at line {line} column {column}")))
             }

@@ -44,9 +44,31 @@ pub(crate) fn sha256_slices<const P: usize>(prefix: &[u8; P], len: usize, body: 
     let bits = 8 * (len as u64 + body.len() as u64);
     last[padded - 8..padded].copy_from_slice(&bits.to_be_bytes());
     compress_bytes(&mut state, &last[..padded]);
+    output(&state)
+}
+
+/// SHA-256 of a message of at most 55 bytes that stands in its block already, padded by [`pad`].
+#[inline]
+pub(crate) fn sha256_padded(block: &[u8; BLOCK]) -> [u8; 32] {
+    let mut state = INITIAL;
+    compress256(&mut state, std::slice::from_ref(block));
+    output(&state)
+}
+
+/// Pads a message of `len` bytes, at most 55, that stands at the beginning of its block with zeros behind it.
+pub(crate) const fn pad(mut block: [u8; BLOCK], len: usize) -> [u8; BLOCK] {
+    assert!(len <= BLOCK - 9);
+    block[len] = 0x80;
+    let bits = 8 * len as u16;
+    [block[BLOCK - 2], block[BLOCK - 1]] = bits.to_be_bytes();
+    block
+}
+
+#[inline]
+fn output(state: &[u32; 8]) -> [u8; 32] {
     let mut hash = [0; 32];
-    for (bytes, word) in hash.chunks_exact_mut(4).zip(state) {
-        bytes.copy_from_slice(&word.to_be_bytes());
+    for (bytes, word) in hash.as_chunks_mut::<4>().0.iter_mut().zip(state) {
+        *bytes = word.to_be_bytes();
     }
     hash
 }
@@ -74,6 +96,12 @@ mod tests {
                     Sha256::new().chain_update(&prefix[..prefix_len]).chain_update(body).finalize().into();
                 assert_eq!(sha256_slices(&prefix, prefix_len, body), expected, "{prefix_len} + {body_len}");
             }
+        }
+        for len in 0..=55 {
+            let mut block = [0; BLOCK];
+            block[..len].copy_from_slice(&body[..len]);
+            let expected: [u8; 32] = Sha256::digest(&body[..len]).into();
+            assert_eq!(sha256_padded(&pad(block, len)), expected, "{len}");
         }
         let expected: [u8; 32] = Sha256::digest(b"abc").into();
         assert_eq!(sha256(b"", b"abc"), expected);

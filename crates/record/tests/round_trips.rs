@@ -1,9 +1,10 @@
 //! What goes in comes out: through JSON, CBOR, canonical bytes and the stored form.
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 use proptest::prelude::*;
-use record::arbitrary::{arb_record, arb_stored, arb_value};
-use record::{CborParser, JsonParser, Limits, Part, Salt, Stored, Value, content, to_cbor};
+use record::arbitrary::{arb_map, arb_record, arb_stored, arb_value};
+use record::cbor::Number;
+use record::{Blob, CborParser, JsonParser, Limits, Part, Salt, Stored, Value, content, to_cbor};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
@@ -52,5 +53,53 @@ proptest! {
         for part in Part::ALL {
             prop_assert_eq!(json.parts.get(part), cbor.parts.get(part));
         }
+    }
+}
+
+/// What another CBOR library makes of canonical bytes.
+fn from_ciborium(value: &ciborium::Value) -> Value {
+    match value {
+        ciborium::Value::Null => Value::Null,
+        ciborium::Value::Bool(value) => Value::Bool(*value),
+        ciborium::Value::Integer(value) => match i64::try_from(*value) {
+            Ok(int) => Value::Number(Number::Int(int)),
+            Err(_) => Value::Number(Number::UInt(u64::try_from(*value).unwrap())),
+        },
+        ciborium::Value::Float(value) => Value::Number(Number::Float(*value)),
+        ciborium::Value::Text(text) => Value::Text(text.clone()),
+        ciborium::Value::Bytes(bytes) => Value::Bytes(bytes.clone()),
+        ciborium::Value::Tag(tag, content) => {
+            assert_eq!(*tag, record::cbor::BLOB_TAG);
+            let content = content.as_array().unwrap();
+            Value::Blob(Blob {
+                digest: content[0].as_bytes().unwrap().clone().try_into().unwrap(),
+                size: content[1].as_integer().unwrap().try_into().unwrap(),
+                media_type: content[2].as_text().unwrap().to_owned(),
+            })
+        }
+        ciborium::Value::Array(items) => Value::Array(items.iter().map(from_ciborium).collect()),
+        // Left in the order in which they stand.
+        ciborium::Value::Map(entries) => Value::Map(
+            entries.iter().map(|(key, value)| (key.as_text().unwrap().to_owned(), from_ciborium(value))).collect(),
+        ),
+        other => panic!("{other:?}"),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn another_cbor_library_reads_the_same(value in prop_oneof![arb_value(), arb_map()]) {
+        let canonical = value.to_canonical();
+        let read: ciborium::Value = ciborium::from_reader(canonical.as_slice()).unwrap();
+        prop_assert_eq!(from_ciborium(&read).to_canonical(), canonical.clone());
+        let mut written = Vec::new();
+        ciborium::into_writer(&read, &mut written).unwrap();
+        // It writes shortest forms too, and keeps the order; so in any order the lenient face reads it back.
+        let face = [b"\xa2\x64kind\x66config\x67context\xa1\x61x".as_slice(), &written].concat();
+        let record = CborParser::new(Limits::CAP).parse(&face).unwrap();
+        let context = [b"\xa1\x61x".as_slice(), &canonical].concat();
+        prop_assert_eq!(record.parts.get(Part::Context).unwrap(), context.as_slice());
     }
 }

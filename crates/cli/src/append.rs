@@ -1,0 +1,238 @@
+//! `onrecord append`: records from files or stdin onto the trail.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use record::{Limits, Record};
+use trail::{Settings, Status};
+
+use crate::exit::Exit;
+use crate::failure::{Failure, Outcome};
+use crate::input::{self, Format, Item, Source};
+use crate::object::Object;
+use crate::session::Session;
+use crate::style::{BAD, GOOD, WARN, paint};
+use crate::text::plain_line;
+use crate::writer::{Answer, Way};
+use crate::{number, progress, time};
+
+/// Records in a batch at most, and the bytes after which one is full.
+const BATCH_RECORDS: usize = 1_000;
+const BATCH_BYTES: usize = 8 << 20;
+
+/// Put records on a trail, from files or stdin
+///
+/// A record that is not valid is reported with its place and reason, and the rest goes on. A record whose id is on
+/// record already is acknowledged again and not written twice, so an append that was interrupted can be run again.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The trail's folder
+    pub trail: String,
+    /// Files of records, .ndjson, .jsonl, .json, .cbor or .cborseq, also with .gz; stdin if there is none
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// What form the records have, whatever the files are called; stdin is taken for NDJSON
+    #[arg(long)]
+    pub format: Option<Format>,
+    /// Print a receipt for each record, one JSON object a line
+    #[arg(long)]
+    pub receipts: bool,
+    /// Check every record first, and write none if one of them is not valid
+    #[arg(long)]
+    pub strict: bool,
+    /// Move everything from the journal to the lake at the end, however little it is
+    #[arg(long)]
+    pub settle: bool,
+}
+
+/// How an append went.
+#[derive(Default)]
+struct Tally {
+    taken: u64,
+    again: u64,
+    refused: u64,
+}
+
+impl Tally {
+    fn exit(&self) -> Exit {
+        match (self.refused, self.taken + self.again) {
+            (0, _) => Exit::Done,
+            (_, 0) => Exit::WrongUse,
+            _ => Exit::Partly,
+        }
+    }
+}
+
+pub fn run(session: &Session, args: &Args) -> Outcome {
+    let folder = session.folder(&args.trail)?;
+    Settings::read(&session.host, &folder)?;
+    let mut sources = input::sources(&args.files, args.format)?;
+    if args.strict {
+        check_all(session, &mut sources)?;
+    }
+    let started = session.host.monotonic();
+    let way = Way::find(session, &folder)?;
+    let mut append = Append { session, way, receipts: args.receipts, tally: Tally::default(), batch: Batch::default() };
+    let broken = append.all(&sources);
+    let Append { way, tally, .. } = append;
+    let status = match (way.finish(session, args.settle), broken) {
+        (Ok(status), Ok(())) => status,
+        (finished, broken) => return Err(interrupted(broken.err().or(finished.err()), &tally)),
+    };
+    let took = session.host.monotonic().saturating_sub(started);
+    summary(session, args, &tally, &status, took)?;
+    Ok(tally.exit())
+}
+
+/// What ended an append in its middle; what was taken by then stays.
+fn interrupted(failure: Option<Failure>, tally: &Tally) -> Failure {
+    let mut failure = failure.unwrap_or_else(|| Failure::could_not("the append was interrupted"));
+    if tally.taken > 0 {
+        failure.exit = Exit::Partly;
+        failure.what = format!("{} (after {} were taken)", failure.what, number::of(tally.taken, "record", "records"));
+        failure.hint.get_or_insert_with(|| "run it again: records that have an id are taken once".to_owned());
+    }
+    failure
+}
+
+/// Reads everything once and writes nothing (`--strict`).
+fn check_all(session: &Session, sources: &mut [Source]) -> Result<(), Failure> {
+    let (mut all, mut bad) = (0, 0);
+    for source in sources {
+        source.keep()?;
+        let mut records = source.open(Limits::DEFAULT)?;
+        while let Some(item) = records.next()? {
+            all += 1;
+            if let Err(reason) = &item.record {
+                bad += 1;
+                report(session, &item.at, reason)?;
+            }
+        }
+    }
+    if bad == 0 {
+        return Ok(());
+    }
+    let what = format!("{bad} of {} not valid, and nothing was written", number::of(all, "record is", "records are"));
+    Err(Failure::wrong_use(what).hint("leave --strict out to take the others"))
+}
+
+fn report(session: &Session, at: &str, reason: &str) -> Result<(), Failure> {
+    if session.json {
+        let fault = Object::default().field("at", at).field("reason", reason).end();
+        return session.print(&Object::default().raw("error", &fault).line());
+    }
+    session.error(&format!("{}: {}", plain_line(at), plain_line(reason)));
+    Ok(())
+}
+
+/// Records on their way, and where each stood.
+#[derive(Default)]
+struct Batch {
+    records: Vec<Record>,
+    places: Vec<String>,
+    bytes: usize,
+}
+
+struct Append<'a> {
+    session: &'a Session,
+    way: Way,
+    receipts: bool,
+    tally: Tally,
+    batch: Batch,
+}
+
+impl Append<'_> {
+    fn all(&mut self, sources: &[Source]) -> Result<(), Failure> {
+        let bar = progress::counter(self.session, "appending");
+        for source in sources {
+            let mut records = source.open(Limits::DEFAULT)?;
+            loop {
+                let next = records.next();
+                // What was read before a disk error is appended all the same.
+                let Ok(Some(item)) = next else {
+                    self.flush()?;
+                    next?;
+                    break;
+                };
+                bar.suspend(|| self.take(item))?;
+                bar.set_position(self.tally.taken + self.tally.again + self.tally.refused);
+            }
+        }
+        bar.finish_and_clear();
+        Ok(())
+    }
+
+    fn take(&mut self, item: Item) -> Result<(), Failure> {
+        match item.record {
+            Ok(record) => {
+                self.batch.bytes += record.parts.total_bytes();
+                self.batch.records.push(*record);
+                self.batch.places.push(item.at);
+            }
+            Err(reason) => {
+                self.tally.refused += 1;
+                report(self.session, &item.at, &reason)?;
+            }
+        }
+        if self.batch.records.len() >= BATCH_RECORDS || self.batch.bytes >= BATCH_BYTES {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), Failure> {
+        let Batch { records, places, .. } = std::mem::take(&mut self.batch);
+        if records.is_empty() {
+            return Ok(());
+        }
+        let answers = self.way.append(records, self.receipts)?;
+        let mut lines = String::new();
+        for (at, answer) in places.iter().zip(answers) {
+            match answer {
+                Answer::Kept { again, receipt } => {
+                    *(if again { &mut self.tally.again } else { &mut self.tally.taken }) += 1;
+                    receipt.into_iter().for_each(|receipt| lines += &format!("{receipt}\n"));
+                }
+                Answer::Refused(reason) => {
+                    self.tally.refused += 1;
+                    report(self.session, at, &reason)?;
+                }
+            }
+        }
+        if lines.is_empty() { Ok(()) } else { self.session.print(&lines) }
+    }
+}
+
+fn summary(session: &Session, args: &Args, tally: &Tally, status: &Status, took: Duration) -> Result<(), Failure> {
+    if session.json {
+        let summary = Object::default()
+            .field("taken", tally.taken)
+            .field("again", tally.again)
+            .field("refused", tally.refused)
+            .field("sealed", status.sealed)
+            .field("settled", status.settled)
+            .field("seconds", (took.as_secs_f64() * 1e3).round() / 1e3)
+            .end();
+        return session.print(&Object::default().raw("summary", &summary).line());
+    }
+    let (style, word) = match tally.exit() {
+        Exit::Done => (GOOD, "appended"),
+        Exit::Partly => (WARN, "partly appended:"),
+        _ => (BAD, "nothing appended:"),
+    };
+    let mut line = format!("{} {}", paint(style, word), number::of(tally.taken, "record", "records"));
+    if tally.again > 0 {
+        line += &format!(", {} on record already", number::count(tally.again));
+    }
+    if tally.refused > 0 {
+        line += &format!(", {} refused", number::count(tally.refused));
+    }
+    line += &format!("; {} sealed in all, {}\n", number::count(status.sealed), time::span(took));
+    if args.receipts {
+        if !session.quiet {
+            session.say(line.trim_end());
+        }
+        return Ok(());
+    }
+    if session.quiet { Ok(()) } else { session.print(&line) }
+}

@@ -1,0 +1,46 @@
+//! What can be typed. The help page lists what works, and nothing else.
+
+use crate::{append, completions, demo, init, prove, show, stats, verify};
+
+/// Tamper-evident records of what machine-learning models decide.
+#[derive(clap::Parser)]
+#[command(name = "onrecord", version, max_term_width = 100, disable_help_subcommand = true, after_help = AFTER)]
+pub struct Args {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+const AFTER: &str = "\
+Exit status: 0 done, 1 a negative verdict or not found, 2 wrong use or bad input and nothing done,
+3 could not run, 4 partly done.
+
+To see all of it on real data: onrecord demo";
+
+/// What every verb takes.
+#[derive(clap::Args)]
+pub struct Global {
+    /// Write machine-readable output: one JSON document, or one a line
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub json: bool,
+    /// Write nothing but results and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Global options")]
+    pub quiet: bool,
+    /// Say more of what is done
+    #[arg(short, long, global = true, help_heading = "Global options")]
+    pub verbose: bool,
+}
+
+/// What can be done.
+#[derive(clap::Subcommand)]
+pub enum Verb {
+    Demo(demo::Args),
+    Init(init::Args),
+    Append(append::Args),
+    Show(show::Args),
+    Verify(verify::Args),
+    Prove(prove::Args),
+    Stats(stats::Args),
+    Completions(completions::Args),
+}

@@ -1,0 +1,114 @@
+//! Reads single columns of the lake's files: what is counted or looked for over all records need not be decoded whole.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::Int64Type;
+use arrow_array::{Array as _, RecordBatch};
+use lake::Manifest;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use record::{Envelope, Part, Stored};
+use trail::Snapshot;
+
+use crate::failure::Failure;
+
+/// Candidates that are gathered for a prefix at most.
+const CANDIDATES_MAX: usize = 20;
+
+/// How many records of which kinds, and how many decisions of which models.
+#[derive(Default)]
+pub struct Census {
+    pub kinds: BTreeMap<String, u64>,
+    pub models: BTreeMap<(String, String), u64>,
+}
+
+/// Counts every record of a snapshot.
+pub fn census(snapshot: &Snapshot) -> Result<Census, Failure> {
+    let mut census = Census::default();
+    for file in snapshot.lake().files() {
+        read(snapshot, file, &["kind", "model.name", "model.version"], &mut |batch| {
+            let texts = |name: &str| batch.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
+            let text = |name: &str, row: usize| {
+                texts(name).filter(|column| column.is_valid(row)).map(|column| column.value(row).to_owned())
+            };
+            for row in 0..batch.num_rows() {
+                let model = text("model.name", row).zip(text("model.version", row));
+                census.add(&text("kind", row).unwrap_or_default(), model);
+            }
+        })?;
+    }
+    for hot in snapshot.hot() {
+        census.add(hot.stored.stamp.kind.name(), model_of(&hot.stored));
+    }
+    Ok(census)
+}
+
+impl Census {
+    fn add(&mut self, kind: &str, model: Option<(String, String)>) {
+        *self.kinds.entry(kind.to_owned()).or_default() += 1;
+        if let Some(model) = model.filter(|_| kind == "decision") {
+            *self.models.entry(model).or_default() += 1;
+        }
+    }
+}
+
+fn model_of(stored: &Stored) -> Option<(String, String)> {
+    let envelope = Envelope::read(stored.parts()?.get(Part::Envelope)?).ok()?;
+    envelope.model.map(|model| (model.name.to_owned(), model.version.to_owned()))
+}
+
+/// Records whose id begins so, as id and index: all of them, or the first few of very many.
+pub fn ids_beginning(snapshot: &Snapshot, prefix: &str) -> Result<Vec<(String, u64)>, Failure> {
+    let begin = |id: &str| id.get(..prefix.len()).unwrap_or(id).to_owned();
+    let mut found = Vec::new();
+    for file in snapshot.lake().files() {
+        let may_hold = *begin(&file.min_id) <= *prefix && *prefix <= *begin(&file.max_id);
+        if !may_hold || found.len() >= CANDIDATES_MAX {
+            continue;
+        }
+        read(snapshot, file, &["id", "index"], &mut |batch| {
+            let ids = batch.column_by_name("id").and_then(|column| column.as_string_opt::<i32>());
+            let indices = batch.column_by_name("index").and_then(|column| column.as_primitive_opt::<Int64Type>());
+            let (Some(ids), Some(indices)) = (ids, indices) else { return };
+            let hits = (0..batch.num_rows()).filter(|row| ids.value(*row).starts_with(prefix));
+            found.extend(hits.map(|row| (ids.value(row).to_owned(), indices.value(row) as u64)));
+        })?;
+    }
+    let hot = snapshot.hot().map(|hot| (hot.stored.stamp.id.to_string(), hot.index));
+    found.extend(hot.filter(|(id, _)| id.starts_with(prefix)));
+    found.sort_by_key(|(_, index)| *index);
+    found.truncate(CANDIDATES_MAX);
+    Ok(found)
+}
+
+/// Gives every batch of some columns of a file.
+fn read(
+    snapshot: &Snapshot,
+    file: &Manifest,
+    names: &[&str],
+    take: &mut dyn FnMut(&RecordBatch),
+) -> Result<(), Failure> {
+    let path = snapshot.lake().path(file);
+    let unreadable = |cause: &dyn std::fmt::Display| {
+        Failure::could_not(format!("cannot read {}: {cause}", path.display())).hint("run verify on the trail")
+    };
+    // The Parquet library can panic over bytes that no writer made.
+    let scanned = catch_unwind(AssertUnwindSafe(|| {
+        let open = File::open(&path).map_err(|error| unreadable(&error))?;
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(open, options);
+        let builder = builder.map_err(|error| unreadable(&error))?;
+        let fields = builder.schema().fields().iter().enumerate();
+        let roots = fields.filter(|(_, field)| names.contains(&field.name().as_str())).map(|(at, _)| at);
+        let mask = ProjectionMask::roots(builder.parquet_schema(), roots.collect::<Vec<_>>());
+        let reader = builder.with_projection(mask).build().map_err(|error| unreadable(&error))?;
+        for batch in reader {
+            take(&batch.map_err(|error| unreadable(&error))?);
+        }
+        Ok(())
+    }));
+    scanned.unwrap_or_else(|_| Err(unreadable(&"its bytes are malformed")))
+}

@@ -1,0 +1,191 @@
+//! `onrecord stats`: what a trail holds, what that costs, and how far it is behind.
+
+use std::path::Path;
+
+use trail::{RemoteWriter, Snapshot, Status};
+
+use crate::exit::Exit;
+use crate::failure::{Failure, Outcome};
+use crate::fields::hex;
+use crate::find;
+use crate::number;
+use crate::object::{self, Object};
+use crate::scan::{self, Census};
+use crate::session::Session;
+use crate::style::{HEAD, paint};
+use crate::table::{heading, pairs, table};
+use crate::text::plain;
+
+/// Show what a trail holds: records, models, bytes, seals
+#[derive(clap::Args)]
+pub struct Args {
+    /// The trail's folder
+    pub trail: String,
+}
+
+/// Bytes of a trail's folder, by what they are for.
+struct Sizes {
+    parts: Vec<(&'static str, u64)>,
+}
+
+impl Sizes {
+    fn total(&self) -> u64 {
+        self.parts.iter().map(|(_, bytes)| bytes).sum()
+    }
+}
+
+pub fn run(session: &Session, args: &Args) -> Outcome {
+    let folder = session.folder(&args.trail)?;
+    let snapshot = find::snapshot(session, &args.trail)?;
+    let census = scan::census(&snapshot)?;
+    let sizes = sizes(folder.root())?;
+    let live = RemoteWriter::connect(&folder).ok().flatten().and_then(|mut remote| remote.status().ok());
+    let text = if session.json {
+        json(&snapshot, &census, &sizes, live.as_ref())?
+    } else {
+        text(session, &snapshot, &census, &sizes, live.as_ref())
+    };
+    session.print(&text)?;
+    Ok(Exit::Done)
+}
+
+/// Every file in the folder is counted, by the disk space that it takes.
+fn sizes(root: &Path) -> Result<Sizes, Failure> {
+    let parts = [
+        ("lake", bytes_under(&root.join("lake"), &|path| !in_delta_log(path))?),
+        ("delta log", bytes_under(&root.join("lake/_delta_log"), &|_| true)?),
+        ("entries", bytes_under(&root.join("entries"), &|_| true)?),
+        ("tiles", bytes_under(&root.join("tile"), &|_| true)?),
+        ("journal", bytes_under(&root.join("journal"), &|_| true)?),
+        ("other", bytes_under(root, &|path| path.parent() == Some(root))?),
+    ];
+    Ok(Sizes { parts: parts.to_vec() })
+}
+
+fn in_delta_log(path: &Path) -> bool {
+    path.components().any(|step| step.as_os_str() == "_delta_log")
+}
+
+fn bytes_under(folder: &Path, counts: &dyn Fn(&Path) -> bool) -> Result<u64, Failure> {
+    let mut total = 0;
+    let mut waiting = vec![folder.to_owned()];
+    while let Some(next) = waiting.pop() {
+        let entries = match std::fs::read_dir(&next) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(Failure::io("list", &next, &error)),
+        };
+        for entry in entries {
+            let entry = entry.map_err(|error| Failure::io("list", &next, &error))?;
+            // A file that a writer has removed in between is no longer part of the trail.
+            let Ok(found) = entry.metadata() else { continue };
+            if found.is_dir() {
+                waiting.push(entry.path());
+            } else if found.is_file() && counts(&entry.path()) {
+                total += found.len();
+            }
+        }
+    }
+    Ok(total)
+}
+
+/// Bytes for each decision, or for each record where there are no decisions.
+fn bytes_each(census: &Census, sizes: &Sizes) -> Option<f64> {
+    let decisions = census.kinds.get("decision").copied().unwrap_or(0);
+    let all: u64 = census.kinds.values().sum();
+    let of = if decisions > 0 { decisions } else { all };
+    (of > 0).then(|| sizes.total() as f64 / of as f64)
+}
+
+fn text(session: &Session, snapshot: &Snapshot, census: &Census, sizes: &Sizes, live: Option<&Status>) -> String {
+    let pair = |name: &str, value: String| (name.to_owned(), value);
+    let records = snapshot.end();
+    let kinds: Vec<String> =
+        census.kinds.iter().map(|(kind, count)| format!("{} {}", number::count(*count), plain(kind))).collect();
+    let mut out = format!("{} {}\n", paint(HEAD, "trail"), plain(&snapshot.settings().origin));
+    let in_journal = records - snapshot.settled();
+    let files = number::of(snapshot.lake().files().len() as u64, "file", "files");
+    let kinds = if kinds.is_empty() { String::new() } else { format!(": {}", kinds.join(", ")) };
+    let mut lines = vec![
+        pair("records", format!("{}{kinds}", number::count(records))),
+        pair("settled", format!("{} in {files} of the lake", number::count(snapshot.settled()))),
+        pair("journal", format!("{} not settled yet", number::count(in_journal))),
+    ];
+    lines.push(match snapshot.checkpoint() {
+        Some(signed) => {
+            let checkpoint = signed.checkpoint();
+            let unsealed = records.saturating_sub(checkpoint.size());
+            let behind =
+                if unsealed > 0 { format!(", {} not sealed yet", number::count(unsealed)) } else { String::new() };
+            pair(
+                "checkpoint",
+                format!(
+                    "{} records{behind}, root {}",
+                    number::count(checkpoint.size()),
+                    hex(checkpoint.root().as_bytes())
+                ),
+            )
+        }
+        None => pair("checkpoint", "none yet".to_owned()),
+    });
+    lines.push(match live {
+        Some(status) => {
+            let failing = status.settle_error.as_ref().map(|error| format!(", settling fails: {}", plain(error)));
+            let journal = number::bytes(status.journal_bytes);
+            pair("writer", format!("running, {journal} in its journal{}", failing.unwrap_or_default()))
+        }
+        None => pair("writer", "none running".to_owned()),
+    });
+    out += &pairs(session, &lines);
+    if !census.models.is_empty() {
+        let rows: Vec<Vec<String>> = census
+            .models
+            .iter()
+            .map(|((name, version), count)| vec![plain(name), plain(version), number::count(*count)])
+            .collect();
+        out += "\n";
+        out += &table(session, &["model", "version", ">decisions"], &rows);
+    }
+    out += &heading("size");
+    let mut parts: Vec<(String, String)> = sizes
+        .parts
+        .iter()
+        .filter(|(_, bytes)| *bytes > 0)
+        .map(|(name, bytes)| pair(name, number::bytes(*bytes)))
+        .collect();
+    let each = bytes_each(census, sizes).map(|each| {
+        let what = if census.kinds.contains_key("decision") { "decision" } else { "record" };
+        format!(", {each:.0} bytes a {what}, everything counted")
+    });
+    parts.push(pair("in all", format!("{}{}", number::bytes(sizes.total()), each.unwrap_or_default())));
+    out + &pairs(session, &parts)
+}
+
+fn json(snapshot: &Snapshot, census: &Census, sizes: &Sizes, live: Option<&Status>) -> Result<String, Failure> {
+    let models = census.models.iter().map(|((name, version), count)| {
+        Object::default().field("name", name).field("version", version).field("decisions", count).end()
+    });
+    let bytes = sizes
+        .parts
+        .iter()
+        .fold(Object::default(), |object, (name, bytes)| object.field(&name.replace(' ', "_"), bytes));
+    let mut object = Object::default()
+        .field("origin", &snapshot.settings().origin)
+        .field("records", snapshot.end())
+        .field("kinds", &census.kinds)
+        .raw("models", &object::list(models))
+        .field("files", snapshot.lake().files().len())
+        .field("settled", snapshot.settled())
+        .field("journal_records", snapshot.end() - snapshot.settled())
+        .field("sealed", snapshot.sealed())
+        .field("unsealed", snapshot.end().saturating_sub(snapshot.sealed()))
+        .raw("bytes", &bytes.field("total", sizes.total()).end())
+        .field("bytes_a_decision", bytes_each(census, sizes).map(|each| (each * 10.0).round() / 10.0));
+    if let Some(signed) = snapshot.checkpoint() {
+        let checkpoint = signed.checkpoint();
+        let checkpoint =
+            Object::default().field("size", checkpoint.size()).field("root", hex(checkpoint.root().as_bytes()));
+        object = object.raw("checkpoint", &checkpoint.end());
+    }
+    Ok(object.field("writer", live).line())
+}

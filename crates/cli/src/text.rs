@@ -1,0 +1,103 @@
+//! Text from outside, made safe and fitting for a terminal (T24).
+
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+/// Whether a character could make a terminal or a reader see something else than what is there: controls and escapes,
+/// marks that change the direction of writing, characters without width.
+fn is_treacherous(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+        || matches!(c, '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{00ad}' | '\u{180e}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// The text with every treacherous character spelled out, and a backslash doubled so that both stay apart.
+pub fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if is_treacherous(c) => out.extend(c.escape_unicode()),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// As [`plain`], for messages: backslashes stay single.
+pub fn plain_line(text: &str) -> String {
+    plain(text).replace("\\\\", "\\")
+}
+
+/// Cells that the text takes on a terminal. It holds no escapes.
+pub fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// The text cut to `max` cells, the cut marked.
+pub fn fit(text: &str, max: usize, ellipsis: &str) -> String {
+    if width(text) <= max {
+        return text.to_owned();
+    }
+    let room = max.saturating_sub(width(ellipsis));
+    let mut used = 0;
+    let mut out = String::new();
+    for c in text.chars() {
+        used += c.width().unwrap_or(0);
+        if used > room {
+            break;
+        }
+        out.push(c);
+    }
+    out.push_str(ellipsis);
+    out
+}
+
+/// The text with spaces behind it up to `cells`.
+pub fn pad(text: &str, cells: usize) -> String {
+    format!("{text}{}", " ".repeat(cells.saturating_sub(width(text))))
+}
+
+/// The text with spaces in front of it up to `cells`.
+pub fn pad_left(text: &str, cells: usize) -> String {
+    format!("{}{text}", " ".repeat(cells.saturating_sub(width(text))))
+}
+
+/// The words of a text in lines of at most `max` cells.
+pub fn wrap(text: &str, max: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let last = lines.len() - 1;
+        let line = &mut lines[last];
+        if !line.is_empty() && width(line) + 1 + width(word) > max {
+            lines.push(word.to_owned());
+        } else {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_deceive_a_reader_is_spelled_out() {
+        assert_eq!(plain("a\x1b[31mb\u{202e}c\u{9b}d\\n\n"), "a\\u{1b}[31mb\\u{202e}c\\u{9b}d\\\\n\\n");
+        assert_eq!(plain("Müller … ½ 東京"), "Müller … ½ 東京");
+    }
+
+    #[test]
+    fn texts_are_cut_by_cells_and_not_by_bytes() {
+        assert_eq!(fit("東京都庁", 8, "…"), "東京都庁");
+        assert_eq!(fit("東京都庁", 6, "…"), "東京…");
+        assert_eq!(width(&fit("東京都庁", 6, "…")), 5);
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+    }
+}
