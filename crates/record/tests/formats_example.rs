@@ -73,10 +73,8 @@ fn the_page_exports_the_decision() {
     let examples = examples();
     let decision = stored(examples[0], 1_717_243_200_250_000_000, None);
     let parts = decision.parts().unwrap();
-    let parts: serde_json::Map<_, _> = Part::ALL
-        .into_iter()
-        .filter_map(|part| Some((part.name().to_owned(), hex(parts.get(part)?).into())))
-        .collect();
+    let parts: serde_json::Map<_, _> =
+        Part::ALL.into_iter().filter_map(|part| Some((part.name().to_owned(), hex(parts.get(part)?).into()))).collect();
     let exported = serde_json::json!({
         "stamp": hex(&decision.stamp.to_canonical()),
         "salt": hex(&salt(&decision).0),
