@@ -173,6 +173,7 @@ def check(data):
     parts = {name: unhex(part) for name, part in parts.items()}
     says |= {name: canonical(parts[name]) for name in PARTS if name in parts}
     need(all(isinstance(says[name], dict) for name in parts if name != "output"), "a part is no map")
+    need("output" not in parts or says["output"] is not None, "a part is null, which is as if it were not there")
     if "envelope" in parts:
         check_envelope(says["envelope"], stamp)
     commitments, erased = commit_all(exported, parts)

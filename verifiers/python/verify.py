@@ -68,17 +68,20 @@ def check_trail(folder, vkey, pins):
     """The verdict, what was checked, and what was not."""
     own = read_settings(folder)
     key = vkey or own
+    settled = settled_from(folder)  # before the checkpoint is read, which a writer may replace meanwhile
     for name, pin in pins:
         check_signature(pin, key, f"the pinned checkpoint {name}")
     note = read_if_there(folder / "checkpoint", NOTE_BYTES_MAX)
     if note is None:
-        return check_nothing_signed(folder, own, vkey or pins)
+        return check_nothing_signed(folder, own, vkey or pins or settled)
     checkpoint = parse_checkpoint(note)
     check_signature(checkpoint, key)
     need(own.name == checkpoint.origin, f"trail.json says {own.name!r}, the checkpoint {checkpoint.origin!r}")
     for name, pin in pins:
         need(pin.size <= checkpoint.size, f"the tail was cut: {name} covers {pin.size} records, this trail "
              f"{checkpoint.size}; records {checkpoint.size} to {pin.size - 1} are gone")
+    need(max(settled, default=-1) < checkpoint.size, f"the checkpoint covers {checkpoint.size} records, and the lake has "
+         "more, all of which were signed: the tail was cut, or the copy was made while a writer was at work")
     tiles = check_entries(folder, checkpoint, pins)
     anchored = [name for name, pin in pins if pin.size > 0]
     checked = [f"{key.name}: {checkpoint.size} entries, {tiles} tiles, root {checkpoint.root.hex()}, signed"]
@@ -89,11 +92,15 @@ def check_trail(folder, vkey, pins):
     return "VALID" if vkey or anchored else "CONSISTENT", checked, left
 
 
-def check_nothing_signed(folder, own, anchored):
-    """No checkpoint: right only for a trail that nothing was ever sealed in, and never with a key or pin in hand."""
-    need(not anchored, "there is no signed checkpoint")
-    rest = [path for names in ("entries/*", "tile/*", "lake/*.parquet") for path in sorted(folder.glob(names))]
-    need(not rest, f"there is no signed checkpoint, and yet there is {rest[:1]}")
+def settled_from(folder):
+    """From which index on each data file was written: a record that was signed by then, and is in the lake."""
+    names = [re.fullmatch("settle-([0-9]{20})-[0-9a-f]{16}[.]parquet", path.name) for path in folder.glob("lake/*")]
+    return [int(name[1]) for name in names if name]
+
+
+def check_nothing_signed(folder, own, more):
+    """No checkpoint: right only for a trail in which nothing was ever sealed, and never with a key or pin in hand."""
+    need(not more and not any(folder.glob("entries/*")), "there is no signed checkpoint")
     return "CONSISTENT", [f"{own.name}: nothing was signed yet"], [PRODUCER]
 
 

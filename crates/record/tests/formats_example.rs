@@ -51,14 +51,14 @@ fn the_page_shows_what_the_code_makes() {
     let examples = examples();
     let decision = stored(examples[0], 1_717_243_200_250_000_000, None);
     let outcome = stored(examples[1], 1_717_243_201_000_000_000, Some(decision.digest().0));
-    let parts = decision.parts().unwrap();
-    for part in Part::ALL.into_iter().filter(|part| parts.get(*part).is_some()) {
-        let (canonical, salt) = (parts.get(part).unwrap(), salt(&decision).for_part(part));
-        assert!(PAGE.contains(&format!("| `{}` | `{}` |", part.name(), hex(canonical))));
-        assert_shown("part salt", &salt.0);
-        assert_shown("commitment", &commit(part, &salt, canonical));
-    }
     for stored in [&decision, &outcome] {
+        let parts = stored.parts().unwrap();
+        for part in Part::ALL.into_iter().filter(|part| parts.get(*part).is_some()) {
+            let (canonical, salt) = (parts.get(part).unwrap(), salt(stored).for_part(part));
+            assert!(PAGE.contains(&format!("| `{}` | `{}` |", part.name(), hex(canonical))));
+            assert_shown("part salt", &salt.0);
+            assert_shown("commitment", &commit(part, &salt, canonical));
+        }
         assert_shown("content", &stored.content().0);
         assert_shown("stamp", &stored.stamp.to_canonical());
         assert_shown("digest", &stored.digest().0);
