@@ -537,7 +537,7 @@ impl Check<'_> {
             }
             self.lake(&lake, &mut coverage);
             self.watermark(&lake);
-            self.coverage(&coverage, lake.watermark());
+            self.coverage(&coverage, &lake);
             return;
         }
     }
@@ -777,15 +777,19 @@ impl Check<'_> {
         }
     }
 
-    fn coverage(&mut self, coverage: &Coverage, settled: u64) {
+    fn coverage(&mut self, coverage: &Coverage, lake: &lake::Snapshot) {
         for (first, end) in coverage.missing() {
-            let where_ = if first < settled { "the lake" } else { "the journal" };
+            let where_ = if first < lake.watermark() { "the lake" } else { "the journal" };
             let what = if end - first == 1 {
                 format!("record {first} is gone from {where_}")
             } else {
                 format!("records {first} to {} are gone from {where_}", end - 1)
             };
-            self.find(Severity::Incomplete, "I2", what).index = Some(first);
+            // The file whose range it falls into, if there is one such file and no other.
+            let mut files = lake.files().iter().filter(|file| (file.first_index..=file.last_index).contains(&first));
+            let file = files.next().filter(|_| files.next().is_none()).map(|file| lake.path(file));
+            let finding = self.find(Severity::Incomplete, "I2", what);
+            (finding.index, finding.file) = (Some(first), file);
         }
     }
 
