@@ -572,9 +572,11 @@ impl Check<'_> {
     /// Whether the journal could be read; not if the writer released what was needed.
     fn journal(&mut self, settled: u64, coverage: &mut Coverage) -> bool {
         let folder = self.folder.journal();
-        let mut seen: Vec<(u64, Result<Stored, String>)> = Vec::new();
+        // Judged only when the whole journal was read; of each record no more is kept than that takes.
+        let mut seen: Vec<(u64, Result<InJournal, String>)> = Vec::new();
         let reading = journal::read(self.host, &folder, settled, |index, payload| {
-            seen.push((index, Stored::read(payload).map_err(|error| error.to_string())));
+            let stored = Stored::read(payload).map_err(|error| error.to_string());
+            seen.push((index, stored.map(|stored| InJournal::of(&stored))));
             Ok(())
         });
         let reading = match reading {
@@ -596,8 +598,9 @@ impl Check<'_> {
                 coverage.unreadable(problem.index, until.saturating_sub(1));
             }
         }
-        for (index, stored) in seen {
-            self.journal_record(index, stored, coverage);
+        let mut entries = EntryCache::default();
+        for (index, record) in seen {
+            self.journal_record(index, record, coverage, &mut entries);
         }
         true
     }
@@ -615,9 +618,15 @@ impl Check<'_> {
         true
     }
 
-    fn journal_record(&mut self, index: u64, stored: Result<Stored, String>, coverage: &mut Coverage) {
-        let stored = match stored {
-            Ok(stored) => stored,
+    fn journal_record(
+        &mut self,
+        index: u64,
+        record: Result<InJournal, String>,
+        coverage: &mut Coverage,
+        entries: &mut EntryCache,
+    ) {
+        let record = match record {
+            Ok(record) => record,
             Err(error) => {
                 let file = self.segment_of(index);
                 let finding = self.invalid("T1", format!("the journal's record {index} cannot be read: {error}"));
@@ -627,19 +636,19 @@ impl Check<'_> {
             }
         };
         self.report.journal_records += 1;
-        if let Some((index, what)) = coverage.add(index, stored.stamp.received) {
+        if let Some((index, what)) = coverage.add(index, record.received) {
             let file = self.segment_of(index);
             let finding = self.invalid("I2", what);
             (finding.index, finding.file) = (Some(index), Some(file));
         }
-        self.count(index, &stored);
+        self.report.erased += u64::from(record.erased);
+        self.report.unsealed += u64::from(index >= self.report.size);
         if index < self.report.size {
-            let found = stored.digest();
-            match self.entries.read(index, index + 1) {
-                Ok(expected) if expected.first() == Some(&found) => {}
+            match entries.get(&self.entries, index, self.report.size) {
+                Ok(entry) if entry == record.digest => {}
                 Ok(_) => {
                     let file = self.segment_of(index);
-                    self.wrong(index, Wrong { found, file, row: None });
+                    self.wrong(index, Wrong { found: record.digest, file, row: None });
                 }
                 Err(error) => self.entries_fault(error),
             }
@@ -663,11 +672,6 @@ impl Check<'_> {
         } else {
             self.report.findings_left_off += 1;
         }
-    }
-
-    fn count(&mut self, index: u64, stored: &Stored) {
-        self.report.erased += u64::from(!matches!(stored.body, Body::Whole { .. }));
-        self.report.unsealed += u64::from(index >= self.report.size);
     }
 
     fn lake(&mut self, lake: &lake::Snapshot, coverage: &mut Coverage) {
@@ -853,5 +857,37 @@ impl Check<'_> {
             digests.iter().for_each(|digest| edge.push(leaf_hash(&digest.0), |_, _| {}));
         }
         edge.root().to_string() == self.report.root
+    }
+}
+
+/// What a check needs of a record in the journal.
+struct InJournal {
+    digest: Digest,
+    received: i64,
+    erased: bool,
+}
+
+impl InJournal {
+    fn of(stored: &Stored) -> Self {
+        let erased = !matches!(stored.body, Body::Whole { .. });
+        InJournal { digest: stored.digest(), received: stored.stamp.received, erased }
+    }
+}
+
+/// The entries around the one asked for last.
+#[derive(Default)]
+struct EntryCache {
+    first: u64,
+    digests: Vec<Digest>,
+}
+
+impl EntryCache {
+    fn get(&mut self, entries: &Entries, index: u64, size: u64) -> Result<Digest, EntriesError> {
+        let held = self.first..self.first + self.digests.len() as u64;
+        if !held.contains(&index) {
+            self.digests = entries.read(index, (index + CHUNK).min(size))?;
+            self.first = index;
+        }
+        Ok(self.digests[(index - self.first) as usize])
     }
 }
