@@ -389,7 +389,9 @@ impl Writer {
 
     /// Why the writer has stopped, if it has.
     pub fn stopped(&self) -> Option<Stopped> {
-        self.inner.shared.progress.lock().stopped.clone()
+        // The journal stops first and tells of it on its own thread.
+        let stopped = self.inner.shared.progress.lock().stopped.clone();
+        stopped.or_else(|| self.inner.journal.stopped().map(Stopped::from))
     }
 
     /// Seals everything and ends the writer. Records that are not settled stay in the journal, for the next one.
