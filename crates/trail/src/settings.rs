@@ -2,7 +2,7 @@
 
 use host::{FileError, Host};
 use serde::{Deserialize, Serialize};
-use tlog::{KeyError, KeyName, SigningKey, VerifierKey};
+use tlog::{KeyError, KeyName, SigningKey, Verifier as _, VerifierKey};
 
 use crate::folder::Folder;
 use crate::signing_key::{KeyFolder, SigningKeyError};
@@ -68,7 +68,10 @@ impl Settings {
         if settings.encryption != "none" {
             return Err(malformed(format!("encryption {:?} is not one this software knows", settings.encryption)));
         }
-        settings.verifier_key().map_err(|error| malformed(error.to_string()))?;
+        let key = settings.verifier_key().map_err(|error| malformed(error.to_string()))?;
+        if key.name().as_str() != settings.origin {
+            return Err(malformed(format!("its log key is named {}, and its origin is {}", key.name(), settings.origin)));
+        }
         Ok(settings)
     }
 

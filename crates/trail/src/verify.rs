@@ -131,6 +131,8 @@ pub struct Report {
     pub tiles: u64,
     /// What the verifier brought, and that it agrees.
     pub anchors: Vec<String>,
+    /// Whether a witness of the verifier's policy cosigned the checkpoint.
+    pub cosigned: bool,
     /// What was found; the worst and lowest first.
     pub findings: Vec<Finding>,
     /// How many more findings there are.
@@ -200,6 +202,7 @@ pub fn verify(
             erased: 0,
             tiles: 0,
             anchors: Vec::new(),
+            cosigned: false,
             findings: Vec::new(),
             findings_left_off: 0,
             not_checked: Vec::new(),
@@ -218,30 +221,35 @@ pub fn verify(
     check.keep_worst();
     let mut report = check.report;
     report.not_checked.extend(not_checked(against, &report));
-    report.verdict = verdict(&report, against);
+    report.verdict = verdict(&report);
     report.elapsed = host.monotonic().saturating_sub(started);
     Ok(report)
 }
 
-fn verdict(report: &Report, against: &Against) -> Verdict {
+fn verdict(report: &Report) -> Verdict {
     match report.findings.iter().map(|finding| finding.severity).max() {
         Some(Severity::Invalid) => Verdict::Invalid,
         Some(Severity::Incomplete) => Verdict::Incomplete,
-        _ if against.pins.is_empty() && against.policy.is_none() => Verdict::Consistent,
+        _ if report.anchors.is_empty() => Verdict::Consistent,
         _ => Verdict::Valid,
     }
 }
 
 fn not_checked(against: &Against, report: &Report) -> Vec<String> {
     let mut list = Vec::new();
-    if against.pins.is_empty() && against.policy.is_none() {
+    if report.anchors.is_empty() {
         list.push(
-            "anchoring: nothing from outside was brought (--pin, --policy), so a rewritten trail with a new \
-                   signature would look the same"
+            "anchoring: nothing from outside was held against it (--pin, --policy), so a rewritten trail with a new \
+             signature would look the same"
                 .to_owned(),
         );
     } else if against.policy.is_none() {
         list.push("the log's key: it is the one the trail names; --policy brings your own".to_owned());
+    } else if against.pins.is_empty() && !report.cosigned {
+        list.push(
+            "whether the end was cut off: that takes a checkpoint that you kept (--pin), or witnesses in the policy"
+                .to_owned(),
+        );
     }
     if report.unsealed > 0 {
         list.push(format!(
@@ -327,7 +335,7 @@ impl Check<'_> {
         let bytes = self.host.read_if_there(self.folder.checkpoint(), "checkpoint")?;
         match bytes {
             Some(bytes) => self.checkpoint(&bytes, &keys, against),
-            None => self.no_checkpoint(),
+            None => self.no_checkpoint(against),
         }
         let mut pins = Vec::new();
         for (name, bytes) in &against.pins {
@@ -344,11 +352,12 @@ impl Check<'_> {
         }
     }
 
-    fn no_checkpoint(&mut self) {
-        let entries = self.entries.len().unwrap_or(u64::MAX);
-        if entries > 0 {
-            let file = self.folder.checkpoint();
+    fn no_checkpoint(&mut self, against: &Against) {
+        let file = self.folder.checkpoint();
+        if self.entries.len().unwrap_or(u64::MAX) > 0 {
             self.invalid("T16", "there are entries, and no signed checkpoint").file = Some(file);
+        } else if against.policy.is_some() {
+            self.invalid("T16", "there is no checkpoint that the policy's log could have signed").file = Some(file);
         }
     }
 
@@ -376,6 +385,7 @@ impl Check<'_> {
                     let cosigned = evaluation.cosigned.len();
                     let anchor = format!("the policy's log key signed it, and {cosigned} of its witnesses");
                     self.report.anchors.push(anchor);
+                    self.report.cosigned = cosigned > 0;
                 }
                 Err(refusal) => self.invalid("T15", refusal.to_string()).file = Some(file),
             }
@@ -397,6 +407,11 @@ impl Check<'_> {
             }
         };
         let pinned = signed.checkpoint();
+        if pinned.origin() != self.report.origin {
+            let what = format!("the pinned checkpoint {name} is of another log, {}", pinned.origin());
+            self.invalid("T15", what);
+            return Ok(None);
+        }
         if pinned.size() > self.report.size {
             let (was, is) = (pinned.size(), self.report.size);
             let what = format!(
@@ -477,7 +492,9 @@ impl Check<'_> {
     fn compare_pins(&mut self, pins: &[Pin], edge: &TileEdge) {
         for pin in pins.iter().filter(|pin| pin.size == edge.size()) {
             let (name, size) = (&pin.name, pin.size);
-            if edge.root() == pin.root {
+            if edge.root() == pin.root && size == 0 {
+                // Every log begins with nothing, so this pins nothing.
+            } else if edge.root() == pin.root {
                 self.report.anchors.push(format!("the pinned checkpoint {name} of {size} records"));
                 self.agreed = size;
             } else {

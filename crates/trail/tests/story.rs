@@ -170,3 +170,23 @@ fn copy(from: &Path, to: &Path) {
         }
     }
 }
+
+/// T16, I13: what a verifier brings must have been held against something.
+#[test]
+fn nothing_signed_is_never_valid() {
+    let fixture = Fixture::new();
+    let settings = trail::Settings::read(&fixture.host, &fixture.folder).unwrap();
+    let policy = || tlog::WitnessPolicy::parse(format!("log {}\nquorum none\n", settings.log_key).as_bytes()).unwrap();
+    let with_policy = || {
+        let against = Against { pins: Vec::new(), policy: Some(policy()) };
+        verify(&fixture.host, &fixture.folder, &against, &mut |_| {}).unwrap()
+    };
+    assert_eq!(fixture.check(&[]).verdict, Verdict::Consistent);
+    assert_eq!((with_policy().verdict, with_policy().findings[0].check), (Verdict::Invalid, "T16"));
+    let writer = fixture.open();
+    writer.append(records(0, 3), Intake::Import).unwrap();
+    writer.close().unwrap();
+    let report = with_policy();
+    assert_eq!(report.verdict, Verdict::Valid, "{report:#?}");
+    assert!(report.not_checked.iter().any(|what| what.contains("the end was cut off")), "{report:#?}");
+}
