@@ -227,7 +227,11 @@ fn summary(session: &Session, args: &Args, tally: &Tally, status: &Status, took:
     if tally.refused > 0 {
         line += &format!(", {} refused", number::count(tally.refused));
     }
-    line += &format!("; {} sealed in all, {}\n", number::count(status.sealed), time::span(took));
+    let sealed = match status.records - status.sealed.min(status.records) {
+        0 => "all sealed".to_owned(),
+        waiting => format!("{} not sealed yet", number::count(waiting)),
+    };
+    line += &format!("; {} on the trail, {sealed}, {}\n", number::count(status.records), time::span(took));
     if args.receipts {
         if !session.quiet {
             session.say(line.trim_end());

@@ -125,7 +125,7 @@ fn clock(envelope: &Envelope<'_>) -> String {
     let mut words = Vec::new();
     words.extend(clock.max_error_ns.map(|ns| format!("±{}", time::span_ns(ns))));
     words.extend(clock.synced.map(|synced| if synced { "synchronised" } else { "NOT synchronised" }.to_owned()));
-    words.extend(clock.source.map(|source| format!("says the {}", plain(source))));
+    words.extend(clock.source.map(|source| format!("source {}", plain(source))));
     format!(" ({})", words.join(", "))
 }
 
@@ -137,8 +137,11 @@ fn section_table(session: &Session, stored: &Stored, part: Part) -> Result<Strin
     Ok(heading(part.name()) + &pairs(session, &rows(&value)))
 }
 
+/// By name: the canonical order goes by the length of the names first, which nobody can search.
 fn rows(value: &Value) -> Pairs {
-    leaves(value).into_iter().map(|(path, value)| (path, text(value))).collect()
+    let mut rows: Pairs = leaves(value).into_iter().map(|(path, value)| (path, text(value))).collect();
+    rows.sort();
+    rows
 }
 
 // ---- explanation ---------------------------------------------------------------------------------------------------
@@ -223,10 +226,7 @@ fn proof(snapshot: &Snapshot, found: &Found, sealed: &Sealed) -> Pairs {
             let seal = format!("{} under the checkpoint of {size} records", paint(GOOD, "sealed"));
             out.push(pair("state", seal));
             let path = proof.proof.path.len();
-            out.push(pair(
-                "checked",
-                format!("digest recomputed from the record; inclusion ({path} hashes) up to the signed root"),
-            ));
+            out.push(pair("checked", format!("digest recomputed; inclusion ({path} hashes) up to the signed root")));
             out.push(pair("root", hex(checkpoint.root().as_bytes())));
         }
         Sealed::NotYet(size) => {

@@ -39,7 +39,7 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
          Back up the signing key: without it this trail can be verified for ever, and continued no more.\n\
          Give the verifier key to whoever will check you, now: only their own copy of it means anything.\n\n\
          Next: onrecord append {} decisions.ndjson\n",
-        paint(GOOD, "made a trail in"),
+        paint(GOOD, "made the trail"),
         plain(&args.trail),
         paint(HEAD, "origin"),
         plain(&settings.origin),
@@ -54,8 +54,11 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
 }
 
 fn refused(error: trail::InitError) -> Failure {
+    if let trail::InitError::Exists(folder) = &error {
+        return Failure::wrong_use(format!("{} is a trail already, and nothing was changed", folder.display()));
+    }
     let exit = match error {
-        trail::InitError::Exists(_) | trail::InitError::NotEmpty(_) | trail::InitError::Origin { .. } => Exit::WrongUse,
+        trail::InitError::NotEmpty(_) | trail::InitError::Origin { .. } => Exit::WrongUse,
         _ => Exit::CouldNot,
     };
     Failure::of(exit, &error)

@@ -164,7 +164,11 @@ impl Records {
         Ok(match reader {
             Reader::Lines(lines, parser) => {
                 let piece = lines.next().map_err(unreadable)?;
-                piece.map(|(line, bytes)| Item { at: format!("{name}:{line}"), record: parsed(parser, bytes) })
+                piece.map(|(line, bytes)| {
+                    // The line is the file's; of the parser's own only the column says anything.
+                    let record = parsed(parser, bytes).map_err(|why| why.replace(" at line 1 column ", " at column "));
+                    Item { at: format!("{name}:{line}"), record }
+                })
             }
             Reader::Json(elements, parser) => {
                 let piece = elements.next().map_err(unreadable)?;

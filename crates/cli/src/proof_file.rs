@@ -123,7 +123,7 @@ impl Report {
             ("witnesses".to_owned(), format!("{} of your policy cosigned", self.cosigned)),
         ];
         let what =
-            format!("{}  record {index} is in {} of {size} records\n\n", paint(GOOD, "VALID"), plain(&self.origin));
+            format!("{}  record {index} of {size} is in the log {}\n\n", paint(GOOD, "VALID"), plain(&self.origin));
         let missing: String = NOT_CHECKED.iter().map(|what| format!("  {what}\n")).collect();
         what + &pairs(session, &checked) + &heading("not checked") + &missing
     }

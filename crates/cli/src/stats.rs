@@ -32,6 +32,10 @@ impl Sizes {
     fn total(&self) -> u64 {
         self.parts.iter().map(|(_, bytes)| bytes).sum()
     }
+
+    fn journal(&self) -> u64 {
+        self.parts.iter().filter(|(name, _)| *name == "journal").map(|(_, bytes)| bytes).sum()
+    }
 }
 
 pub fn run(session: &Session, args: &Args) -> Outcome {
@@ -49,7 +53,7 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// Every file in the folder is counted, by the disk space that it takes.
+/// Every file in the folder is counted, by its length.
 fn sizes(root: &Path) -> Result<Sizes, Failure> {
     let parts = [
         ("lake", bytes_under(&root.join("lake"), &|path| !in_delta_log(path))?),
@@ -89,76 +93,80 @@ fn bytes_under(folder: &Path, counts: &dyn Fn(&Path) -> bool) -> Result<u64, Fai
     Ok(total)
 }
 
-/// Bytes for each decision, or for each record where there are no decisions.
-fn bytes_each(census: &Census, sizes: &Sizes) -> Option<f64> {
+/// Bytes for each decision, or for each record where there are no decisions. The journal counts while records are in
+/// it; an empty one is space that is kept for the next.
+fn bytes_each(census: &Census, sizes: &Sizes, journal_records: u64) -> Option<f64> {
     let decisions = census.kinds.get("decision").copied().unwrap_or(0);
     let all: u64 = census.kinds.values().sum();
     let of = if decisions > 0 { decisions } else { all };
-    (of > 0).then(|| sizes.total() as f64 / of as f64)
+    let bytes = if journal_records > 0 { sizes.total() } else { sizes.total() - sizes.journal() };
+    (of > 0).then(|| bytes as f64 / of as f64)
+}
+
+type Pairs = Vec<(String, String)>;
+
+fn pair(name: &str, value: impl Into<String>) -> (String, String) {
+    (name.to_owned(), value.into())
 }
 
 fn text(session: &Session, snapshot: &Snapshot, census: &Census, sizes: &Sizes, live: Option<&Status>) -> String {
-    let pair = |name: &str, value: String| (name.to_owned(), value);
-    let records = snapshot.end();
-    let kinds: Vec<String> =
-        census.kinds.iter().map(|(kind, count)| format!("{} {}", number::count(*count), plain(kind))).collect();
     let mut out = format!("{} {}\n", paint(HEAD, "trail"), plain(&snapshot.settings().origin));
-    let in_journal = records - snapshot.settled();
-    let files = number::of(snapshot.lake().files().len() as u64, "file", "files");
-    let kinds = if kinds.is_empty() { String::new() } else { format!(": {}", kinds.join(", ")) };
-    let mut lines = vec![
-        pair("records", format!("{}{kinds}", number::count(records))),
-        pair("settled", format!("{} in {files} of the lake", number::count(snapshot.settled()))),
-        pair("journal", format!("{} not settled yet", number::count(in_journal))),
-    ];
-    lines.push(match snapshot.checkpoint() {
-        Some(signed) => {
-            let checkpoint = signed.checkpoint();
-            let unsealed = records.saturating_sub(checkpoint.size());
-            let behind =
-                if unsealed > 0 { format!(", {} not sealed yet", number::count(unsealed)) } else { String::new() };
-            pair(
-                "checkpoint",
-                format!(
-                    "{} records{behind}, root {}",
-                    number::count(checkpoint.size()),
-                    hex(checkpoint.root().as_bytes())
-                ),
-            )
-        }
-        None => pair("checkpoint", "none yet".to_owned()),
-    });
-    lines.push(match live {
-        Some(status) => {
-            let failing = status.settle_error.as_ref().map(|error| format!(", settling fails: {}", plain(error)));
-            let journal = number::bytes(status.journal_bytes);
-            pair("writer", format!("running, {journal} in its journal{}", failing.unwrap_or_default()))
-        }
-        None => pair("writer", "none running".to_owned()),
-    });
+    let mut lines = holds(snapshot, census);
+    lines.extend(seal(snapshot));
+    lines.push(writer(live));
     out += &pairs(session, &lines);
     if !census.models.is_empty() {
-        let rows: Vec<Vec<String>> = census
-            .models
-            .iter()
-            .map(|((name, version), count)| vec![plain(name), plain(version), number::count(*count)])
-            .collect();
+        let row = |((name, version), count): (&(String, String), &u64)| {
+            vec![plain(name), plain(version), number::count(*count)]
+        };
+        let rows: Vec<Vec<String>> = census.models.iter().map(row).collect();
         out += "\n";
         out += &table(session, &["model", "version", ">decisions"], &rows);
     }
-    out += &heading("size");
-    let mut parts: Vec<(String, String)> = sizes
-        .parts
-        .iter()
-        .filter(|(_, bytes)| *bytes > 0)
-        .map(|(name, bytes)| pair(name, number::bytes(*bytes)))
-        .collect();
-    let each = bytes_each(census, sizes).map(|each| {
+    out + &heading("size") + &pairs(session, &costs(snapshot, census, sizes))
+}
+
+fn holds(snapshot: &Snapshot, census: &Census) -> Pairs {
+    let kind = |(kind, count): (&String, &u64)| format!("{} {}", plain(kind), number::count(*count));
+    let kinds: Vec<String> = census.kinds.iter().map(kind).collect();
+    let kinds = if kinds.is_empty() { String::new() } else { format!(": {}", kinds.join(", ")) };
+    let files = number::of(snapshot.lake().files().len() as u64, "file", "files");
+    vec![
+        pair("records", format!("{}{kinds}", number::count(snapshot.end()))),
+        pair("settled", format!("{} in {files} of the lake", number::count(snapshot.settled()))),
+        pair("journal", format!("{} not settled yet", number::count(snapshot.end() - snapshot.settled()))),
+    ]
+}
+
+fn seal(snapshot: &Snapshot) -> Pairs {
+    let Some(signed) = snapshot.checkpoint() else { return vec![pair("checkpoint", "none yet")] };
+    let checkpoint = signed.checkpoint();
+    let behind = match snapshot.end().saturating_sub(checkpoint.size()) {
+        0 => String::new(),
+        unsealed => format!(", {} not sealed yet", number::count(unsealed)),
+    };
+    let covers = number::of(checkpoint.size(), "record", "records");
+    vec![pair("checkpoint", covers + &behind), pair("root", hex(checkpoint.root().as_bytes()))]
+}
+
+fn writer(live: Option<&Status>) -> (String, String) {
+    let Some(status) = live else { return pair("writer", "none running") };
+    let failing = status.settle_error.as_ref().map(|error| format!(", settling fails: {}", plain(error)));
+    let journal = number::bytes(status.journal_bytes);
+    pair("writer", format!("running, {journal} in its journal{}", failing.unwrap_or_default()))
+}
+
+fn costs(snapshot: &Snapshot, census: &Census, sizes: &Sizes) -> Pairs {
+    let in_journal = snapshot.end() - snapshot.settled();
+    let parts = sizes.parts.iter().filter(|(_, bytes)| *bytes > 0);
+    let mut lines: Pairs = parts.map(|(name, bytes)| pair(name, number::bytes(*bytes))).collect();
+    let journal = if in_journal > 0 { "the journal too" } else { "all but the empty journal" };
+    let each = bytes_each(census, sizes, in_journal).map(|each| {
         let what = if census.kinds.contains_key("decision") { "decision" } else { "record" };
-        format!(", {each:.0} bytes a {what}, everything counted")
+        format!("; {each:.0} bytes a {what}, {journal} counted")
     });
-    parts.push(pair("in all", format!("{}{}", number::bytes(sizes.total()), each.unwrap_or_default())));
-    out + &pairs(session, &parts)
+    lines.push(pair("in all", number::bytes(sizes.total()) + &each.unwrap_or_default()));
+    lines
 }
 
 fn json(snapshot: &Snapshot, census: &Census, sizes: &Sizes, live: Option<&Status>) -> Result<String, Failure> {
@@ -180,7 +188,10 @@ fn json(snapshot: &Snapshot, census: &Census, sizes: &Sizes, live: Option<&Statu
         .field("sealed", snapshot.sealed())
         .field("unsealed", snapshot.end().saturating_sub(snapshot.sealed()))
         .raw("bytes", &bytes.field("total", sizes.total()).end())
-        .field("bytes_a_decision", bytes_each(census, sizes).map(|each| (each * 10.0).round() / 10.0));
+        .field(
+            "bytes_a_decision",
+            bytes_each(census, sizes, snapshot.end() - snapshot.settled()).map(|each| (each * 10.0).round() / 10.0),
+        );
     if let Some(signed) = snapshot.checkpoint() {
         let checkpoint = signed.checkpoint();
         let checkpoint =

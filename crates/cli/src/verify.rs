@@ -131,7 +131,8 @@ fn checked(report: &Report) -> Vec<(String, String)> {
     let pair = |name: &str, value: String| (name.to_owned(), value);
     let mut out = vec![
         pair("log", plain_line(&report.origin)),
-        pair("checkpoint", format!("{}, root {}", number::of(report.size, "record", "records"), report.root)),
+        pair("checkpoint", number::of(report.size, "record", "records")),
+        pair("root", report.root.clone()),
         pair(
             "hashed",
             format!(

@@ -82,9 +82,9 @@ impl ActiveSegment {
     }
 
     /// Gives back the space that was reserved and not used, for a journal at rest. Frames are durable with it or
-    /// without, so that a failure costs nothing but the space.
-    pub(crate) fn give_back(&self) {
-        let _ = self.file.set_len(self.end);
+    /// without.
+    pub(crate) fn give_back(&self) -> Result<(), FileError> {
+        self.file.set_len(self.end)
     }
 
     pub(crate) fn has_frames(&self) -> bool {

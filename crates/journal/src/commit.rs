@@ -42,7 +42,11 @@ impl<T, D: FnMut(Delivery<T>)> Committer<T, D> {
             let mut work = match self.take(spare) {
                 Taken::Work(work) => work,
                 Taken::Stopped(stopped, cargo) => return (self.deliver)(Delivery::Failed { stopped, cargo }),
-                Taken::Closed => return self.active.give_back(),
+                Taken::Closed => {
+                    // All is durable; but a disk that refuses even this is one its owner should hear of.
+                    let given_back = self.active.give_back();
+                    return given_back.unwrap_or_else(|error| self.fail(error.into(), Vec::new()));
+                }
             };
             let first_index = shared.durable();
             if let Err(stopped) = self.commit(&mut work) {

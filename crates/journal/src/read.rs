@@ -129,13 +129,20 @@ struct Reader<'a, V> {
 
 impl<V: FnMut(u64, &[u8]) -> Result<(), VisitError>> Reader<'_, V> {
     fn segment(&mut self, name: &SegmentName, next: Option<&SegmentName>) -> Result<(), ReadError> {
-        let Some(bytes) = self.load(name)? else { return Ok(()) };
+        let Some(mut bytes) = self.load(name)? else { return Ok(()) };
+        let begins = |bytes: &[u8]| SegmentHeader::decode(bytes, name.first_index);
+        if next.is_none() && begins(&bytes) == Err(HeaderError::Damaged) {
+            // The writer may have begun this segment, and written frames to it, while the file was being read from
+            // front to back. Whoever sees a frame sees the header too, so a second look tells that from damage.
+            let Some(again) = self.load(name)? else { return Ok(()) };
+            bytes = again;
+        }
         self.reading.durable = self.reading.durable.max(name.first_index);
         if name.first_index < self.index {
             self.problem(name, 0, name.first_index, ProblemKind::Overlap { expected: self.index });
         }
         self.index = name.first_index;
-        let end = match SegmentHeader::decode(&bytes, name.first_index) {
+        let end = match begins(&bytes) {
             Ok(header) => self.frames(name, header, bytes, next)?,
             Err(HeaderError::Damaged) if next.is_none() && was_being_begun(&bytes) => HEADER_BYTES,
             Err(cause) => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::{Array, RecordBatch};
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
-use parquet::file::reader::ChunkReader as _;
+use parquet::file::reader::{ChunkReader as _, Length as _};
 use record::{Digest, Stored};
 use sha2::{Digest as _, Sha256};
 
@@ -13,7 +13,7 @@ use crate::assemble::Rows;
 use crate::claims::{Claim, ColumnClaims};
 use crate::columns::ColumnType;
 use crate::facts::Facts;
-use crate::manifest::{Manifest, hex};
+use crate::manifest::{FORMAT, Manifest, NO_KEY, hex};
 use crate::reader::{FileReader, ReadError, guarded};
 use crate::shred::{ShredError, Shredder};
 use crate::snapshot::Snapshot;
@@ -151,7 +151,7 @@ impl Checker<'_> {
         for group in 0..reader.groups() {
             self.group(&reader, group)?;
         }
-        self.manifest()?;
+        self.manifest(reader.source().len())?;
         self.bytes(&reader)
     }
 
@@ -204,9 +204,13 @@ impl Checker<'_> {
         Ok(())
     }
 
-    fn manifest(&self) -> Result<(), Wrong> {
+    fn manifest(&self, bytes: u64) -> Result<(), Wrong> {
         let (file, (first, last), (min_id, max_id)) = (self.file, self.stats.indices(), self.stats.ids());
         for (field, expected, found) in [
+            // Engines look for the footer where this says that the file ends.
+            ("bytes", bytes.to_string(), file.bytes.to_string()),
+            ("format", FORMAT.to_string(), file.format.to_string()),
+            ("key id", NO_KEY.to_owned(), file.key_id.clone()),
             ("rows", self.stats.rows().to_string(), file.rows.to_string()),
             ("first index", first.to_string(), file.first_index.to_string()),
             ("last index", last.to_string(), file.last_index.to_string()),

@@ -89,6 +89,15 @@ pub enum TableError {
         /// The version that is there.
         found: u64,
     },
+    /// Nobody knows whether the commit landed: the log could not be read again (I5). If it did, the table names files
+    /// that this writer would take for orphans.
+    #[error("whether version {version} was committed is not known, so stop the writer and start again: {cause}")]
+    Unknown {
+        /// The version that was to be.
+        version: u64,
+        /// Why.
+        cause: String,
+    },
     /// An fsync failed: what is in memory may not be on disk, and only a restart can tell (T25).
     #[error("an fsync of the Delta log failed, so what is durable is not known; stop the writer and start again: {0}")]
     Unsynced(Arc<FileError>),
@@ -97,7 +106,7 @@ pub enum TableError {
 impl TableError {
     /// Whether the writer must stop and recover from what is on disk, rather than try again.
     pub fn is_fatal(&self) -> bool {
-        matches!(self, Self::Unsynced(_) | Self::Overtaken { .. })
+        matches!(self, Self::Unsynced(_) | Self::Overtaken { .. } | Self::Unknown { .. })
     }
 }
 
@@ -245,10 +254,11 @@ impl Table {
         // Landed or not, the names in the log's folder are what counts from here on, so they must be durable.
         self.sync_log_folder()?;
         let wanted = base.map_or(0, |b| b.version + 1);
-        if !self.exists() {
+        if base.is_none() && !self.exists() {
             return Err(TableError::NotCommitted { version: wanted, cause: cause.to_string() });
         }
-        let found = self.load()?;
+        let unknown = |error: TableError| TableError::Unknown { version: wanted, cause: error.to_string() };
+        let found = self.load().map_err(unknown)?;
         if found.version == wanted && found.watermark == watermark {
             return Ok(found);
         }

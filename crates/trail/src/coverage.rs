@@ -2,9 +2,17 @@
 
 use std::collections::BTreeMap;
 
-/// A bit for each record, and the stamps of those that are ahead of the first gap.
+/// Indices in one piece of the map.
+const CHUNK: u64 = 65_536;
+
+/// Stamps that are remembered out of turn; with more, the comparison is given up for what is missing.
+const AHEAD_MAX: usize = 1 << 20;
+
+/// A bit for each record that was seen, and the stamps of those that are ahead of the first gap. Its memory grows with
+/// the records that are there, not with how many a checkpoint claims.
 pub(crate) struct Coverage {
-    seen: Vec<u64>,
+    /// A bit an index, by the number of the piece.
+    seen: BTreeMap<u64, Box<[u64]>>,
     size: u64,
     /// All below this have been seen, and their stamps compared.
     complete: u64,
@@ -12,26 +20,33 @@ pub(crate) struct Coverage {
     last_received: i64,
     /// Stamps of records that came before their turn. As many as the files' index ranges overlap.
     ahead: BTreeMap<u64, i64>,
+    /// Ranges, first and end, in which what is missing may be there and cannot be read.
+    unreadable: Vec<(u64, u64)>,
 }
-
-/// Stamps that are remembered out of turn; with more, the comparison is given up for what is missing.
-const AHEAD_MAX: usize = 1 << 20;
 
 impl Coverage {
     pub(crate) fn new(size: u64) -> Self {
-        let words = size.div_ceil(64) as usize;
-        Coverage { seen: vec![0; words], size, complete: 0, last_received: i64::MIN, ahead: BTreeMap::new() }
+        Coverage {
+            seen: BTreeMap::new(),
+            size,
+            complete: 0,
+            last_received: i64::MIN,
+            ahead: BTreeMap::new(),
+            unreadable: Vec::new(),
+        }
     }
 
-    /// Marks a record; says what is wrong with its place.
-    pub(crate) fn add(&mut self, index: u64, received: i64) -> Option<String> {
+    /// Marks a record; says what is wrong with the place of which one.
+    pub(crate) fn add(&mut self, index: u64, received: i64) -> Option<(u64, String)> {
         if index >= self.size {
             return None;
         }
         if self.has(index) {
-            return Some(format!("record {index} is there twice"));
+            return Some((index, format!("record {index} is there twice")));
         }
-        self.seen[(index / 64) as usize] |= 1 << (index % 64);
+        let words = || vec![0; (CHUNK / 64) as usize].into_boxed_slice();
+        let at = index % CHUNK;
+        self.seen.entry(index / CHUNK).or_insert_with(words)[(at / 64) as usize] |= 1 << (at % 64);
         if self.ahead.len() < AHEAD_MAX {
             self.ahead.insert(index, received);
         }
@@ -39,7 +54,7 @@ impl Coverage {
         while let Some(received) = self.ahead.remove(&self.complete) {
             if received < self.last_received {
                 let index = self.complete;
-                fault = Some(format!("record {index} was received before the record in front of it"));
+                fault.get_or_insert((index, format!("record {index} was received before the record in front of it")));
             }
             self.last_received = received;
             self.complete += 1;
@@ -49,30 +64,52 @@ impl Coverage {
 
     /// Whether the record has been seen, or is none of ours.
     pub(crate) fn has(&self, index: u64) -> bool {
-        index >= self.size || self.seen[(index / 64) as usize] & 1 << (index % 64) != 0
+        let at = index % CHUNK;
+        let seen = || Some(self.seen.get(&(index / CHUNK))?[(at / 64) as usize] & 1 << (at % 64) != 0);
+        index >= self.size || seen().unwrap_or(false)
     }
 
-    /// Counts records `first..=last` as seen, though nobody knows what they hold.
-    pub(crate) fn excuse(&mut self, first: u64, last: u64) {
-        for index in first..=last.min(self.size.saturating_sub(1)) {
-            if index < self.size {
-                self.seen[(index / 64) as usize] |= 1 << (index % 64);
-            }
-        }
+    /// Says that what is missing of `first..=last` may be there, in what could not be read.
+    pub(crate) fn unreadable(&mut self, first: u64, last: u64) {
+        self.unreadable.push((first, last.saturating_add(1).min(self.size)));
     }
 
-    /// The runs of indices that have not been seen, each as first and end.
+    /// The runs of indices that are nowhere, each as first and end.
     pub(crate) fn missing(&self) -> Vec<(u64, u64)> {
-        let mut runs: Vec<(u64, u64)> = Vec::new();
-        for index in 0..self.size {
-            if self.has(index) {
-                continue;
+        let mut excused = self.unreadable.clone();
+        excused.sort_unstable();
+        let mut runs = Vec::new();
+        for (first, end) in self.unseen() {
+            let mut at = first;
+            for &(from, until) in excused.iter().filter(|(from, until)| *until > first && *from < end) {
+                if from > at {
+                    runs.push((at, from));
+                }
+                at = at.max(until);
             }
-            match runs.last_mut() {
-                Some(run) if run.1 == index => run.1 += 1,
-                _ => runs.push((index, index + 1)),
+            if at < end {
+                runs.push((at, end));
             }
         }
+        runs
+    }
+
+    /// The runs of indices that have not been seen.
+    fn unseen(&self) -> Vec<(u64, u64)> {
+        let mut runs: Vec<(u64, u64)> = Vec::new();
+        let mut gap = |first: u64, end: u64| match runs.last_mut() {
+            _ if first >= end => {}
+            Some(run) if run.1 == first => run.1 = end,
+            _ => runs.push((first, end)),
+        };
+        let mut next = 0;
+        for &chunk in self.seen.keys() {
+            let (first, end) = (chunk * CHUNK, (chunk * CHUNK).saturating_add(CHUNK).min(self.size));
+            gap(next, first);
+            (first..end).filter(|index| !self.has(*index)).for_each(|index| gap(index, index + 1));
+            next = end;
+        }
+        gap(next, self.size);
         runs
     }
 }
@@ -88,8 +125,38 @@ mod tests {
             assert_eq!(coverage.add(index, index as i64), None);
         }
         assert_eq!(coverage.missing(), [(60, 70), (199, 200)]);
-        assert_eq!(coverage.add(59, 59).unwrap(), "record 59 is there twice");
-        assert_eq!(coverage.add(60, 10).unwrap(), "record 60 was received before the record in front of it");
+        assert_eq!(coverage.add(59, 59).unwrap(), (59, "record 59 is there twice".to_owned()));
+        let back = (60, "record 60 was received before the record in front of it".to_owned());
+        assert_eq!(coverage.add(60, 10).unwrap(), back);
         assert_eq!(coverage.add(500, 0), None);
+    }
+
+    #[test]
+    fn a_stamp_that_goes_back_names_its_own_record_and_not_the_one_that_closed_the_gap() {
+        let mut coverage = Coverage::new(3);
+        assert_eq!(coverage.add(2, 5), None);
+        assert_eq!(coverage.add(1, 9), None);
+        assert_eq!(coverage.add(0, 0).unwrap().0, 2);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_gone_and_may_still_come() {
+        let mut coverage = Coverage::new(100);
+        (0..100).step_by(2).for_each(|index| assert_eq!(coverage.add(index, 0), None));
+        coverage.unreadable(10, 20);
+        coverage.unreadable(15, 30);
+        assert_eq!(coverage.add(11, 0), None, "another file holds it");
+        let missing = coverage.missing();
+        assert!(
+            missing.contains(&(9, 10)) && missing.contains(&(31, 32)) && !missing.contains(&(13, 14)),
+            "{missing:?}"
+        );
+    }
+
+    #[test]
+    fn a_size_that_no_trail_has_costs_nothing() {
+        let mut coverage = Coverage::new(u64::MAX);
+        assert_eq!(coverage.add(70_000, 1), None);
+        assert_eq!(coverage.missing(), [(0, 70_000), (70_001, u64::MAX)]);
     }
 }

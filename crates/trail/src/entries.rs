@@ -62,9 +62,11 @@ impl Entries {
         let mut len = 0;
         for path in self.host.list(&self.entries, "entries")? {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let Some(first) = name.strip_suffix(".digests").and_then(|first| first.parse::<u64>().ok()) else { continue };
+            let Some(first) = name.strip_suffix(".digests").and_then(|first| first.parse::<u64>().ok()) else {
+                continue;
+            };
             let bytes = self.host.open_read(&path, "entries")?.len()?;
-            len = len.max(first + bytes / ENTRY_BYTES);
+            len = len.max(first.saturating_add(bytes / ENTRY_BYTES));
         }
         Ok(len)
     }
@@ -76,10 +78,11 @@ impl Entries {
 
     /// The digests `first..end`.
     pub fn read(&self, first: u64, end: u64) -> Result<Vec<Digest>, EntriesError> {
-        let mut digests = Vec::with_capacity(end.saturating_sub(first) as usize);
+        // Memory is taken for what is there, not for what a checkpoint or a manifest claims.
+        let mut digests = Vec::with_capacity(end.saturating_sub(first).min(FILE_ENTRIES) as usize);
         let mut index = first;
         while index < end {
-            let until = end.min(index - index % FILE_ENTRIES + FILE_ENTRIES);
+            let until = end.min((index - index % FILE_ENTRIES).saturating_add(FILE_ENTRIES));
             let path = self.path(index);
             let mut bytes = vec![0; ((until - index) * ENTRY_BYTES) as usize];
             let read = match self.host.open_read(&path, "entries") {
@@ -196,7 +199,8 @@ impl EntriesWriter {
             return Ok(());
         }
         for path in self.host.list(&self.entries.entries, "entries")? {
-            if path.file_name() > Some(file_name(end).as_ref()) {
+            let ours = path.extension().is_some_and(|extension| extension == "digests");
+            if ours && path.file_name() > Some(file_name(end).as_ref()) {
                 self.host.remove(&path, "entries")?;
                 self.folder_unsynced = true;
             }

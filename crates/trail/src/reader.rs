@@ -39,6 +39,14 @@ pub enum ReadError {
     /// The journal cannot be read.
     #[error(transparent)]
     Journal(#[from] journal::ReadError),
+    /// Records are under the checkpoint, and in neither the lake nor the journal (T3).
+    #[error("records {first} to {} were sealed and are not here; run verify", sealed - 1)]
+    Gone {
+        /// The first of them.
+        first: u64,
+        /// Records under the checkpoint.
+        sealed: u64,
+    },
     /// The journal is damaged.
     #[error("the journal is damaged: {0}; run verify")]
     Damaged(String),
@@ -72,9 +80,7 @@ impl Reader {
             records.push(Arc::new(hot_record(index, Stored::read(payload)?)));
             Ok(())
         })?;
-        if let Some(problem) = reading.problems.first() {
-            return Err(ReadError::Damaged(problem.to_string()));
-        }
+        damaged(&reading)?;
         // Read after the journal, so that everything it covers has been read.
         let checkpoint = read_checkpoint(&self.host, &self.folder, settings).map_err(ReadError::Checkpoint)?;
         let mut hot = Hot::starting_at(settled).with(records);
@@ -82,6 +88,9 @@ impl Reader {
         if hot.end() < sealed {
             // Sealed while the journal was being read; the records are there now.
             hot = self.read_on(hot)?;
+        }
+        if hot.end() < sealed {
+            return Err(ReadError::Gone { first: hot.end(), sealed });
         }
         Ok(Snapshot {
             host: self.host.clone(),
@@ -95,10 +104,15 @@ impl Reader {
 
     fn read_on(&self, hot: Hot) -> Result<Hot, ReadError> {
         let mut records = Vec::new();
-        journal::read(&self.host, self.folder.journal(), hot.end(), |index, payload| {
+        let reading = journal::read(&self.host, self.folder.journal(), hot.end(), |index, payload| {
             records.push(Arc::new(hot_record(index, Stored::read(payload)?)));
             Ok(())
         })?;
+        damaged(&reading)?;
         Ok(hot.with(records))
     }
+}
+
+fn damaged(reading: &journal::Reading) -> Result<(), ReadError> {
+    reading.problems.first().map_or(Ok(()), |problem| Err(ReadError::Damaged(problem.to_string())))
 }

@@ -5,6 +5,7 @@
 //! 1 failed) and JSON, or the message of the failure.
 
 use std::io::{self, Read, Write};
+use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +25,8 @@ use crate::writer::{Status, Writer};
 const MESSAGE_BYTES_MAX: usize = 40 << 20;
 /// Connections that are served at once (I12).
 const CONNECTIONS_MAX: usize = 64;
+/// How long to wait when a connection could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 /// How long a peer may keep a message half sent.
 const IO_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -147,23 +150,43 @@ fn with_short_path<T>(path: &Path, use_path: impl FnOnce(&Path) -> io::Result<T>
 }
 
 fn accept(listener: &UnixListener, writer: &Arc<Writer>, closing: &Arc<AtomicBool>) {
-    let mut connections: Vec<JoinHandle<()>> = Vec::new();
+    let mut connections: Vec<Connection> = Vec::new();
     for stream in listener.incoming() {
         if closing.load(Ordering::Acquire) {
             break;
         }
-        let Ok(stream) = stream else { continue };
-        connections.retain(|connection| !connection.is_finished());
+        let Ok(stream) = stream else {
+            // No descriptor is free, most likely. The next try would fail at once too.
+            std::thread::sleep(ACCEPT_PAUSE);
+            continue;
+        };
+        connections.retain(|connection| !connection.thread.is_finished());
         if connections.len() >= CONNECTIONS_MAX {
             let _ = answer(&stream, Err("the writer serves its limit of 64 connections; try again".to_owned()));
             continue;
         }
+        let (Ok(stream), peer) = (stream.try_clone(), stream) else { continue };
         let writer = Arc::clone(writer);
         let flag = Arc::clone(closing);
-        let serve = move || while !flag.load(Ordering::Acquire) && serve_one(&stream, &writer).is_ok() {};
+        let serve = move || {
+            while !flag.load(Ordering::Acquire) && serve_one(&stream, &writer).is_ok() {}
+            // The accepting side holds the connection too, so letting go of it would not end it.
+            let _ = stream.shutdown(Shutdown::Both);
+        };
         // A connection that gets no thread is closed, and its peer tries again.
-        connections.extend(std::thread::Builder::new().name("connection".into()).spawn(serve).ok());
+        let thread = std::thread::Builder::new().name("connection".into()).spawn(serve);
+        connections.extend(thread.ok().map(|thread| Connection { peer, thread }));
     }
+    // Whoever is being served gets an answer; whoever only holds the line does not hold up the writer's end.
+    for connection in connections {
+        let _ = connection.peer.shutdown(Shutdown::Read);
+        let _ = connection.thread.join();
+    }
+}
+
+struct Connection {
+    peer: UnixStream,
+    thread: JoinHandle<()>,
 }
 
 fn serve_one(stream: &UnixStream, writer: &Writer) -> io::Result<()> {
@@ -248,7 +271,9 @@ impl RemoteWriter {
         let path = folder.socket();
         match with_short_path(&path, |path| UnixStream::connect(path)) {
             Ok(stream) => Ok(Some(RemoteWriter { path, stream })),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => Ok(None),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+                Ok(None)
+            }
             Err(cause) => Err(SocketError::Io { path, cause }),
         }
     }

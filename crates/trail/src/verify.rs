@@ -3,7 +3,8 @@
 //! Everything is recomputed from the bytes on disk. What a trail says of itself makes it CONSISTENT at best; VALID takes
 //! a checkpoint or a policy that the verifier brings (I13, T15).
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,6 +24,12 @@ use crate::settings::{Settings, SettingsError, absolute};
 const FINDINGS_MAX: usize = 100;
 /// Entries hashed at a time: 2 MiB.
 const CHUNK: u64 = FILE_ENTRIES;
+/// Records whose place is remembered when they are not the ones that were sealed; the rest are counted.
+const WRONG_MAX: usize = 65_536;
+/// Of records that differ from their entries, at most this many are tried one by one for which of the two was changed.
+const SUSPECTS_MAX: usize = 10;
+/// Leaves hashed at most to find that out.
+const SUSPECT_HASHES_MAX: u64 = 1 << 26;
 /// How often the lake and journal are looked at again when the writer settled in between.
 const TRIES: usize = 20;
 
@@ -199,19 +206,19 @@ pub fn verify(
             elapsed: Duration::ZERO,
         },
         wrong: BTreeMap::new(),
+        keys: Vec::new(),
+        agreed: 0,
         progress,
         done: 0,
     };
     let pins = check.signatures(&settings, against)?;
     let roots_agree = check.tree(&pins);
     check.records();
-    if !roots_agree {
-        check.locate_wrong_entries();
-    }
+    check.wrong_records(roots_agree);
+    check.keep_worst();
     let mut report = check.report;
     report.not_checked.extend(not_checked(against, &report));
     report.verdict = verdict(&report, against);
-    report.findings.sort_by(|a, b| b.severity.cmp(&a.severity).then(a.index.cmp(&b.index)));
     report.elapsed = host.monotonic().saturating_sub(started);
     Ok(report)
 }
@@ -228,13 +235,19 @@ fn verdict(report: &Report, against: &Against) -> Verdict {
 fn not_checked(against: &Against, report: &Report) -> Vec<String> {
     let mut list = Vec::new();
     if against.pins.is_empty() && against.policy.is_none() {
-        list.push("anchoring: nothing from outside was brought (--pin, --policy), so a rewritten trail with a new \
-                   signature would look the same".to_owned());
+        list.push(
+            "anchoring: nothing from outside was brought (--pin, --policy), so a rewritten trail with a new \
+                   signature would look the same"
+                .to_owned(),
+        );
     } else if against.policy.is_none() {
         list.push("the log's key: it is the one the trail names; --policy brings your own".to_owned());
     }
     if report.unsealed > 0 {
-        list.push(format!("{} records newer than the checkpoint: hashed, but not under a signature yet", report.unsealed));
+        list.push(format!(
+            "{} records newer than the checkpoint: hashed, but not under a signature yet",
+            report.unsealed
+        ));
     }
     if report.erased > 0 {
         list.push("the approvals of erasures".to_owned());
@@ -250,37 +263,48 @@ struct Pin {
     root: Hash,
 }
 
+/// A record whose digest is not the entry at its index. One of the two was changed; which, the root decides.
+struct Wrong {
+    /// What the record's content hashes to.
+    found: Digest,
+    file: PathBuf,
+    row: Option<u64>,
+}
+
 struct Check<'a> {
     host: &'a Host,
     folder: &'a Folder,
     entries: Entries,
     report: Report,
-    /// Records whose digest is not the entry at their index: what their content really hashes to.
-    wrong: BTreeMap<u64, Digest>,
+    /// Records whose digest is not the entry at their index.
+    wrong: BTreeMap<u64, Wrong>,
+    /// The keys that may sign.
+    keys: Vec<VerifierKey>,
+    /// The largest pinned size up to which the entries are those of the pin.
+    agreed: u64,
     progress: &'a mut dyn FnMut(Progress),
     done: u64,
 }
 
 impl Check<'_> {
     fn find(&mut self, severity: Severity, check: &'static str, what: impl Into<String>) -> &mut Finding {
-        let finding = Finding { severity, check, index: None, file: None, row: None, what: what.into() };
-        let findings = &mut self.report.findings;
-        // The list is bounded; what decides the verdict is never left off.
-        if findings.len() >= FINDINGS_MAX {
-            self.report.findings_left_off += 1;
-            let last = findings.len() - 1;
-            if findings[last].severity < severity {
-                findings[last] = finding;
-                return &mut findings[last];
-            }
-            findings.truncate(FINDINGS_MAX);
-            findings.push(finding);
-            // One more than listed, so that the caller may fill it in; dropped by the next.
-            return &mut findings[FINDINGS_MAX];
+        if self.report.findings.len() >= 2 * FINDINGS_MAX {
+            self.keep_worst();
         }
-        findings.push(finding);
-        let last = findings.len() - 1;
-        &mut findings[last]
+        let finding = Finding { severity, check, index: None, file: None, row: None, what: what.into() };
+        self.report.findings.push(finding);
+        let last = self.report.findings.len() - 1;
+        &mut self.report.findings[last]
+    }
+
+    /// Sorts the findings, the worst and lowest first, and keeps as many as are listed: what decides the verdict is
+    /// never left off. What names no record comes behind what does.
+    fn keep_worst(&mut self) {
+        let report = &mut self.report;
+        report.findings.sort_by_key(|finding| (Reverse(finding.severity), finding.index.is_none(), finding.index));
+        let over = report.findings.len().saturating_sub(FINDINGS_MAX);
+        report.findings.truncate(FINDINGS_MAX);
+        report.findings_left_off += over as u64;
     }
 
     fn invalid(&mut self, check: &'static str, what: impl Into<String>) -> &mut Finding {
@@ -288,9 +312,9 @@ impl Check<'_> {
     }
 
     fn advance(&mut self, by: u64) {
-        self.done += by;
+        self.done = self.done.saturating_add(by);
         // Entries and records are each gone through once.
-        let total = (self.report.size * 2).max(self.done);
+        let total = self.report.size.saturating_mul(2).max(self.done);
         (self.progress)(Progress { done: self.done, total });
     }
 
@@ -298,7 +322,8 @@ impl Check<'_> {
 
     /// Checks the checkpoint's signature, and the pins'. Returns the pins whose signatures hold.
     fn signatures(&mut self, settings: &Settings, against: &Against) -> Result<Vec<Pin>, VerifyError> {
-        let keys = self.keys(settings, against);
+        self.keys = self.keys(settings, against);
+        let keys = self.keys.clone();
         let bytes = self.host.read_if_there(self.folder.checkpoint(), "checkpoint")?;
         match bytes {
             Some(bytes) => self.checkpoint(&bytes, &keys, against),
@@ -312,7 +337,7 @@ impl Check<'_> {
     }
 
     /// The keys that may sign: the verifier's own, if there is a policy; else the one that the trail names.
-    fn keys(&mut self, settings: &Settings, against: &Against) -> Vec<VerifierKey> {
+    fn keys(&self, settings: &Settings, against: &Against) -> Vec<VerifierKey> {
         match &against.policy {
             Some(policy) => policy.logs().iter().map(|log| log.key.clone()).collect(),
             None => settings.verifier_key().into_iter().collect(),
@@ -332,7 +357,8 @@ impl Check<'_> {
         let signed = match SignedCheckpoint::open(bytes, keys) {
             Ok(signed) => signed,
             Err(error) => {
-                self.invalid("T16", format!("the checkpoint is not signed by the log's key: {error}")).file = Some(file);
+                self.invalid("T16", format!("the checkpoint is not signed by the log's key: {error}")).file =
+                    Some(file);
                 return;
             }
         };
@@ -363,7 +389,10 @@ impl Check<'_> {
                 return Err(VerifyError::Pin { name: name.to_owned(), cause: error.to_string() });
             }
             Err(error) => {
-                self.invalid("T15", format!("the pinned checkpoint {name} was not signed by this trail's key: {error}"));
+                self.invalid(
+                    "T15",
+                    format!("the pinned checkpoint {name} was not signed by this trail's key: {error}"),
+                );
                 return Ok(None);
             }
         };
@@ -372,7 +401,8 @@ impl Check<'_> {
             let (was, is) = (pinned.size(), self.report.size);
             let what = format!(
                 "the tail was cut: the pinned checkpoint {name} covers {was} records, and this trail {is}; \
-                 records {is} to {} are gone", was - 1
+                 records {is} to {} are gone",
+                was - 1
             );
             self.invalid("T3", what).index = Some(is);
             return Ok(None);
@@ -446,12 +476,15 @@ impl Check<'_> {
 
     fn compare_pins(&mut self, pins: &[Pin], edge: &TileEdge) {
         for pin in pins.iter().filter(|pin| pin.size == edge.size()) {
+            let (name, size) = (&pin.name, pin.size);
             if edge.root() == pin.root {
-                let (name, size) = (&pin.name, pin.size);
                 self.report.anchors.push(format!("the pinned checkpoint {name} of {size} records"));
+                self.agreed = size;
             } else {
-                let (name, size) = (&pin.name, pin.size);
-                let what = format!("the first {size} records are not those of the pinned checkpoint {name}: history was rewritten");
+                let what = format!(
+                    "the first {size} records are not those of the pinned checkpoint {name}: history was rewritten{}",
+                    if self.agreed > 0 { format!(", behind record {}", self.agreed - 1) } else { String::new() }
+                );
                 self.invalid("T2", what);
             }
         }
@@ -459,6 +492,18 @@ impl Check<'_> {
 
     fn entries_fault(&mut self, error: EntriesError) {
         let what = error.to_string();
+        let file = match &error {
+            EntriesError::Short { path, .. } | EntriesError::Tile { path } => path.as_path(),
+            EntriesError::File(error) => error.path(),
+        };
+        // Every record that asks for an entry of this file would say it again.
+        let is_same = |finding: &Finding| finding.file.as_deref() == Some(file) && finding.what == what;
+        let is_short =
+            |finding: &Finding| finding.file.as_deref() == Some(file) && finding.severity == Severity::Incomplete;
+        let short = matches!(error, EntriesError::Short { .. });
+        if self.report.findings.iter().any(|finding| is_same(finding) || (short && is_short(finding))) {
+            return;
+        }
         match error {
             EntriesError::Short { path, index } => {
                 let finding = self.find(Severity::Incomplete, "I2", what);
@@ -491,9 +536,32 @@ impl Check<'_> {
                 continue;
             }
             self.lake(&lake, &mut coverage);
-            self.coverage(&coverage, lake.watermark());
+            self.watermark(&lake);
+            self.coverage(&coverage, &lake);
             return;
         }
+    }
+
+    /// What is settled was sealed before. The checkpoint that this check began with may be older than the lake it then
+    /// saw; the one that is there by now may not (I4).
+    fn watermark(&mut self, lake: &lake::Snapshot) {
+        let settled = lake.watermark();
+        let sealed = self.report.size;
+        if settled <= sealed || self.sealed_by_now() >= settled {
+            return;
+        }
+        let what =
+            format!("{settled} records are settled, and the checkpoint covers only {sealed}: it is an older one");
+        let file = self.folder.checkpoint();
+        let finding = self.invalid("I4", what);
+        (finding.index, finding.file) = (Some(sealed), Some(file));
+    }
+
+    /// The size of the checkpoint that is there now, if one of the keys that were used before signed it.
+    fn sealed_by_now(&self) -> u64 {
+        let bytes = self.host.read_if_there(self.folder.checkpoint(), "checkpoint").ok().flatten();
+        let signed = bytes.and_then(|bytes| SignedCheckpoint::open(&bytes, &self.keys).ok());
+        signed.map_or(0, |signed| signed.checkpoint().size())
     }
 
     fn open_lake(&self) -> Result<lake::Snapshot, String> {
@@ -504,9 +572,11 @@ impl Check<'_> {
     /// Whether the journal could be read; not if the writer released what was needed.
     fn journal(&mut self, settled: u64, coverage: &mut Coverage) -> bool {
         let folder = self.folder.journal();
-        let mut seen: Vec<(u64, Result<Stored, String>)> = Vec::new();
+        // Judged only when the whole journal was read; of each record no more is kept than that takes.
+        let mut seen: Vec<(u64, Result<InJournal, String>)> = Vec::new();
         let reading = journal::read(self.host, &folder, settled, |index, payload| {
-            seen.push((index, Stored::read(payload).map_err(|error| error.to_string())));
+            let stored = Stored::read(payload).map_err(|error| error.to_string());
+            seen.push((index, stored.map(|stored| InJournal::of(&stored))));
             Ok(())
         });
         let reading = match reading {
@@ -523,9 +593,14 @@ impl Check<'_> {
         for problem in &reading.problems {
             let finding = self.invalid("T1", problem.to_string());
             (finding.file, finding.index) = (Some(problem.segment.clone()), Some(problem.index));
+            if let journal::ProblemKind::Hole { until } = problem.kind {
+                // The finding has said which.
+                coverage.unreadable(problem.index, until.saturating_sub(1));
+            }
         }
-        for (index, stored) in seen {
-            self.journal_record(index, stored, coverage);
+        let mut entries = EntryCache::default();
+        for (index, record) in seen {
+            self.journal_record(index, record, coverage, &mut entries);
         }
         true
     }
@@ -543,29 +618,37 @@ impl Check<'_> {
         true
     }
 
-    fn journal_record(&mut self, index: u64, stored: Result<Stored, String>, coverage: &mut Coverage) {
-        let folder = self.folder.journal();
-        let stored = match stored {
-            Ok(stored) => stored,
+    fn journal_record(
+        &mut self,
+        index: u64,
+        record: Result<InJournal, String>,
+        coverage: &mut Coverage,
+        entries: &mut EntryCache,
+    ) {
+        let record = match record {
+            Ok(record) => record,
             Err(error) => {
+                let file = self.segment_of(index);
                 let finding = self.invalid("T1", format!("the journal's record {index} cannot be read: {error}"));
-                (finding.index, finding.file) = (Some(index), Some(folder));
+                (finding.index, finding.file) = (Some(index), Some(file));
+                coverage.unreadable(index, index);
                 return;
             }
         };
         self.report.journal_records += 1;
-        if let Some(finding) = coverage.add(index, stored.stamp.received) {
-            self.invalid("I2", finding).index = Some(index);
+        if let Some((index, what)) = coverage.add(index, record.received) {
+            let file = self.segment_of(index);
+            let finding = self.invalid("I2", what);
+            (finding.index, finding.file) = (Some(index), Some(file));
         }
-        self.count(index, &stored);
+        self.report.erased += u64::from(record.erased);
+        self.report.unsealed += u64::from(index >= self.report.size);
         if index < self.report.size {
-            let digest = stored.digest();
-            match self.entries.read(index, index + 1) {
-                Ok(expected) if expected.first() == Some(&digest) => {}
+            match entries.get(&self.entries, index, self.report.size) {
+                Ok(entry) if entry == record.digest => {}
                 Ok(_) => {
-                    self.wrong.insert(index, digest);
-                    let finding = self.invalid("T1", format!("the journal's record {index} is not the one that was sealed"));
-                    (finding.index, finding.file) = (Some(index), Some(folder));
+                    let file = self.segment_of(index);
+                    self.wrong(index, Wrong { found: record.digest, file, row: None });
                 }
                 Err(error) => self.entries_fault(error),
             }
@@ -573,9 +656,22 @@ impl Check<'_> {
         self.advance(1);
     }
 
-    fn count(&mut self, index: u64, stored: &Stored) {
-        self.report.erased += u64::from(!matches!(stored.body, Body::Whole { .. }));
-        self.report.unsealed += u64::from(index >= self.report.size);
+    /// The journal's segment that holds a record: each is named by its first index, in 20 digits.
+    fn segment_of(&self, index: u64) -> PathBuf {
+        let folder = self.folder.journal();
+        let last = folder.join(format!("{index:020}.journal"));
+        let segments = self.host.list(&folder, "journal").unwrap_or_default();
+        let is_segment = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "journal");
+        segments.into_iter().filter(is_segment).take_while(|path| *path <= last).last().unwrap_or(folder)
+    }
+
+    /// Remembers that a record is not the one its entry stands for.
+    fn wrong(&mut self, index: u64, wrong: Wrong) {
+        if self.wrong.len() < WRONG_MAX {
+            self.wrong.insert(index, wrong);
+        } else {
+            self.report.findings_left_off += 1;
+        }
     }
 
     fn lake(&mut self, lake: &lake::Snapshot, coverage: &mut Coverage) {
@@ -587,12 +683,14 @@ impl Check<'_> {
     }
 
     fn lake_file(&mut self, lake: &lake::Snapshot, file: &lake::Manifest, coverage: &mut Coverage) {
-        let size = self.report.size;
+        let (size, settled) = (self.report.size, lake.watermark());
         let (first, end) = (file.first_index, file.last_index.saturating_add(1).min(size));
         let entries = if first < end { self.entries.read(first, end) } else { Ok(Vec::new()) };
+        let cut = entries.is_err();
         let entries = entries.unwrap_or_else(|error| {
+            let there = if let EntriesError::Short { index, .. } = &error { (*index).max(first) } else { first };
             self.entries_fault(error);
-            Vec::new()
+            self.entries.read(first, there).unwrap_or_default()
         });
         let entry = |index: u64| index.checked_sub(first).and_then(|offset| entries.get(offset as usize)).copied();
         let mut misplaced = Vec::new();
@@ -600,13 +698,17 @@ impl Check<'_> {
         let checked = lake.check(file, &mut |index, stored: &Stored| {
             records += 1;
             erased += u64::from(!matches!(stored.body, Body::Whole { .. }));
+            if index >= settled {
+                misplaced.push((index, format!("record {index} is in the lake, which ends at record {settled}")));
+            }
             if index >= size {
                 // Settled after the checkpoint that this check holds the trail against.
                 unsealed += 1;
                 return Some(stored.digest());
             }
-            misplaced.extend(coverage.add(index, stored.stamp.received).map(|what| (index, what)));
-            entry(index)
+            misplaced.extend(coverage.add(index, stored.stamp.received));
+            // Where the entries are cut off, which has been said, there is nothing to hold a record against.
+            entry(index).or_else(|| cut.then(|| stored.digest()))
         });
         self.report.lake_records += records;
         self.report.erased += erased;
@@ -617,32 +719,30 @@ impl Check<'_> {
             (finding.index, finding.file) = (Some(index), Some(path.clone()));
         }
         if let Err(found) = checked {
-            self.lake_finding(&found, &path);
+            self.lake_finding(&found, file, &path);
             self.rest_of_file(lake, file, &entry, found.row, coverage);
         }
     }
 
-    fn lake_finding(&mut self, found: &lake::Finding, path: &Path) {
+    fn lake_finding(&mut self, found: &lake::Finding, file: &lake::Manifest, path: &Path) {
         let (severity, check) = match &found.why {
+            lake::Why::Digest { found: digest, .. } => {
+                let Some(index) = found.index else { return };
+                return self.wrong(index, Wrong { found: *digest, file: path.to_owned(), row: found.row });
+            }
             lake::Why::Unreadable(error) if error.is_not_found() => (Severity::Incomplete, "I2"),
-            lake::Why::Digest { .. } | lake::Why::Bytes { .. } | lake::Why::Unreadable(_) => (Severity::Invalid, "T1"),
+            lake::Why::Bytes { .. } | lake::Why::Unreadable(_) => (Severity::Invalid, "T1"),
             lake::Why::Unexpected => (Severity::Invalid, "I2"),
             _ => (Severity::Invalid, "T26"),
         };
-        if let (lake::Why::Digest { found, .. }, Some(index)) = (&found.why, found.index) {
-            self.wrong.insert(index, *found);
-        }
-        let what = match &found.why {
-            lake::Why::Digest { expected, found } => {
-                format!("this record is not the one that was sealed: it hashes to {found}, the log has {expected}")
-            }
-            why => why.to_string(),
-        };
-        let finding = self.find(severity, check, what);
-        (finding.file, finding.row, finding.index) = (Some(path.to_owned()), found.row, found.index);
+        let finding = self.find(severity, check, found.why.to_string());
+        // What is wrong with the whole file touches its first record.
+        let index = found.index.or(found.row.is_none().then_some(file.first_index));
+        (finding.file, finding.row, finding.index) = (Some(path.to_owned()), found.row, index);
     }
 
-    /// A file's check ends at the first fault. The other rows still count as here, and are held against the log.
+    /// A file's check ends at the first fault. The other rows still count as here, and are held against the log. What
+    /// cannot be read is told apart from what is gone.
     fn rest_of_file(
         &mut self,
         lake: &lake::Snapshot,
@@ -652,65 +752,142 @@ impl Check<'_> {
         coverage: &mut Coverage,
     ) {
         let path = lake.path(file);
-        let whole = lake.rows(file).is_ok_and(|rows| {
-            rows.map_while(Result::ok).fold(0, |read, placed| {
-                let (index, row) = (placed.index, placed.row);
-                let new = !coverage.has(index);
-                if new {
-                    coverage.add(index, placed.stored.stamp.received);
+        let rows = match lake.rows(file) {
+            Ok(rows) => rows,
+            Err(error) if error.is_not_found() => return,
+            Err(_) => return coverage.unreadable(file.first_index, file.last_index),
+        };
+        for placed in rows {
+            let Ok(lake::Placed { index, row, stored }) = placed else {
+                return coverage.unreadable(file.first_index, file.last_index);
+            };
+            // Those that the check has come past are in the coverage already, and so is the one it stopped at.
+            if coverage.has(index) && Some(row) != first_fault {
+                continue;
+            }
+            if !coverage.has(index) {
+                self.report.lake_records += 1;
+                self.report.erased += u64::from(!matches!(stored.body, Body::Whole { .. }));
+                let misplaced = coverage.add(index, stored.stamp.received);
+                if let Some((index, what)) = misplaced {
+                    let finding = self.invalid("I2", what);
+                    (finding.index, finding.file) = (Some(index), Some(path.clone()));
                 }
-                let digest = placed.stored.digest();
-                if (new || Some(row) == first_fault) && entry(index).is_some_and(|entry| entry != digest) {
-                    self.wrong.insert(index, digest);
-                    if Some(row) != first_fault {
-                        let finding = self.invalid("T1", "this record is not the one that was sealed");
-                        (finding.file, finding.row, finding.index) = (Some(path.clone()), Some(row), Some(index));
-                    }
-                }
-                read + 1
-            }) == file.rows
-        });
-        if !whole {
-            // Not missing but unreadable, which the file's finding has said.
-            coverage.excuse(file.first_index, file.last_index);
+            }
+            let found = stored.digest();
+            if entry(index).is_some_and(|entry| entry != found) {
+                self.wrong(index, Wrong { found, file: path.clone(), row: Some(row) });
+            }
         }
     }
 
-    fn coverage(&mut self, coverage: &Coverage, settled: u64) {
+    fn coverage(&mut self, coverage: &Coverage, lake: &lake::Snapshot) {
         for (first, end) in coverage.missing() {
-            let where_ = if first < settled { "the lake" } else { "the journal" };
+            let where_ = if first < lake.watermark() { "the lake" } else { "the journal" };
             let what = if end - first == 1 {
                 format!("record {first} is gone from {where_}")
             } else {
                 format!("records {first} to {} are gone from {where_}", end - 1)
             };
-            self.find(Severity::Incomplete, "I2", what).index = Some(first);
+            // The file whose range it falls into, if there is one such file and no other.
+            let mut files = lake.files().iter().filter(|file| (file.first_index..=file.last_index).contains(&first));
+            let file = files.next().filter(|_| files.next().is_none()).map(|file| lake.path(file));
+            let finding = self.find(Severity::Incomplete, "I2", what);
+            (finding.index, finding.file) = (Some(first), file);
         }
     }
 
     // ---- which of the two was changed ------------------------------------------------------------------------------
 
-    /// The entries do not make the signed root. If the records' own digests do, the entries are what was changed.
-    fn locate_wrong_entries(&mut self) {
-        if self.wrong.is_empty() {
-            return;
+    /// Tells of every record that differs from its entry, and which of the two was changed.
+    fn wrong_records(&mut self, roots_agree: bool) {
+        let wrong = std::mem::take(&mut self.wrong);
+        let entries = if roots_agree { Some(BTreeSet::new()) } else { self.changed_entries(&wrong) };
+        for (index, Wrong { found, file, row }) in wrong {
+            let entry = self.entries.read(index, index + 1).ok().and_then(|entries| entries.first().copied());
+            let entry = entry.map_or_else(|| "none".to_owned(), |entry| entry.to_string());
+            let what = match &entries {
+                Some(entries) if entries.contains(&index) => {
+                    let what = format!("entry {index} was changed; the record itself is the one that was sealed");
+                    let file = self.entries.path(index);
+                    let finding = self.invalid("T1", what);
+                    (finding.index, finding.file) = (Some(index), Some(file));
+                    continue;
+                }
+                Some(_) => {
+                    format!("this record is not the one that was sealed: it hashes to {found}, the log has {entry}")
+                }
+                None => format!(
+                    "this record or its entry is not the one that was sealed: it hashes to {found}, the log has {entry}"
+                ),
+            };
+            let finding = self.invalid("T1", what);
+            (finding.index, finding.file, finding.row) = (Some(index), Some(file), row);
         }
+    }
+
+    /// The entries do not make the signed root. Those that, replaced by the digests of the records as they are, do make
+    /// it, are what was changed; nothing if none do, or they are too many to try.
+    fn changed_entries(&self, wrong: &BTreeMap<u64, Wrong>) -> Option<BTreeSet<u64>> {
+        let all: BTreeSet<u64> = wrong.keys().copied().collect();
+        if all.is_empty() || wrong.len() >= WRONG_MAX {
+            return None;
+        }
+        if self.makes_root(wrong, &all) {
+            return Some(all);
+        }
+        if all.len() > SUSPECTS_MAX || self.report.size.saturating_mul(1 << all.len()) > SUSPECT_HASHES_MAX {
+            return None;
+        }
+        let subset =
+            |mask: u32| all.iter().enumerate().filter(move |(bit, _)| mask >> bit & 1 == 1).map(|(_, index)| *index);
+        (1..1 << all.len()).map(|mask| subset(mask).collect()).find(|some| self.makes_root(wrong, some))
+    }
+
+    /// Whether the log makes the signed root when these entries are taken from the records.
+    fn makes_root(&self, wrong: &BTreeMap<u64, Wrong>, from_records: &BTreeSet<u64>) -> bool {
         let size = self.report.size;
         let mut edge = TileEdge::new();
         while edge.size() < size {
             let first = edge.size();
-            let Ok(mut digests) = self.entries.read(first, (first + CHUNK).min(size)) else { return };
-            for (index, digest) in self.wrong.range(first..first + digests.len() as u64) {
-                digests[(index - first) as usize] = *digest;
+            let Ok(mut digests) = self.entries.read(first, first.saturating_add(CHUNK).min(size)) else { return false };
+            for index in from_records.range(first..first + digests.len() as u64) {
+                digests[(index - first) as usize] = wrong[index].found;
             }
             digests.iter().for_each(|digest| edge.push(leaf_hash(&digest.0), |_, _| {}));
         }
-        if edge.root().to_string() != self.report.root {
-            return;
+        edge.root().to_string() == self.report.root
+    }
+}
+
+/// What a check needs of a record in the journal.
+struct InJournal {
+    digest: Digest,
+    received: i64,
+    erased: bool,
+}
+
+impl InJournal {
+    fn of(stored: &Stored) -> Self {
+        let erased = !matches!(stored.body, Body::Whole { .. });
+        InJournal { digest: stored.digest(), received: stored.stamp.received, erased }
+    }
+}
+
+/// The entries around the one asked for last.
+#[derive(Default)]
+struct EntryCache {
+    first: u64,
+    digests: Vec<Digest>,
+}
+
+impl EntryCache {
+    fn get(&mut self, entries: &Entries, index: u64, size: u64) -> Result<Digest, EntriesError> {
+        let held = self.first..self.first + self.digests.len() as u64;
+        if !held.contains(&index) {
+            self.digests = entries.read(index, (index + CHUNK).min(size))?;
+            self.first = index;
         }
-        let Some(first) = self.wrong.keys().next().copied() else { return };
-        let file = self.entries.path(first);
-        let finding = self.invalid("T1", format!("entry {first} was changed; the record itself is the one that was sealed"));
-        (finding.index, finding.file) = (Some(first), Some(file));
+        Ok(self.digests[(index - self.first) as usize])
     }
 }

@@ -149,7 +149,7 @@ pub struct Status {
     pub settle_error: Option<String>,
 }
 
-/// Runs a trail. Clones share one writer.
+/// Runs a trail.
 pub struct Writer {
     inner: Arc<Inner>,
     threads: Vec<JoinHandle<()>>,
@@ -237,12 +237,24 @@ impl Shared {
     }
 
     fn deliver(&self, delivery: Delivery<Vec<Arc<HotRecord>>>) {
+        let _stop_on_panic = StopOnPanic(self);
         match delivery {
             Delivery::Committed { next_index, cargo, .. } => {
                 self.publish(|snapshot| snapshot.hot = snapshot.hot.with(cargo.into_iter().flatten()));
                 self.progress(|progress| progress.durable = next_index);
             }
             Delivery::Failed { stopped, .. } => self.stop(&stopped),
+        }
+    }
+}
+
+/// If the thread that holds it panics, whoever waits for its work would wait for ever: it stops the writer instead.
+struct StopOnPanic<'a>(&'a Shared);
+
+impl Drop for StopOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.stop(&"one of its threads panicked, which is a bug: please report it");
         }
     }
 }
@@ -303,11 +315,7 @@ impl Writer {
         };
         let ids = hot.iter().map(|record| (record.stored.stamp.id, Arc::clone(record))).collect();
         let seal = take_up_log(host, folder, &hot, settled, checkpoint, key)?;
-        let found = Recovered {
-            records: hot.end(),
-            from_journal: hot.end() - settled,
-            torn_tail: recovery.torn_tail,
-        };
+        let found = Recovered { records: hot.end(), from_journal: hot.end() - settled, torn_tail: recovery.torn_tail };
         shared.publish(|snapshot| snapshot.hot = hot);
         shared.progress(|progress| {
             (progress.durable, progress.sealed, progress.settled) = (found.records, size, settled);
@@ -323,11 +331,11 @@ impl Writer {
             journal,
             _lock: lock,
         });
-        let threads = vec![
-            spawn("seal", &inner, Inner::seal_until_closed)?,
-            spawn("settle", &inner, Inner::settle_until_closed)?,
-        ];
-        Ok(Writer { inner, threads, recovered: found })
+        // Made first: if the second thread cannot be started, dropping it ends the first and gives up the lock.
+        let mut writer = Writer { inner, threads: Vec::new(), recovered: found };
+        writer.threads.push(spawn("seal", &writer.inner, Inner::seal_until_closed)?);
+        writer.threads.push(spawn("settle", &writer.inner, Inner::settle_until_closed)?);
+        Ok(writer)
     }
 
     /// What opening found.
@@ -381,7 +389,9 @@ impl Writer {
 
     /// Why the writer has stopped, if it has.
     pub fn stopped(&self) -> Option<Stopped> {
-        self.inner.shared.progress.lock().stopped.clone()
+        // The journal stops first and tells of it on its own thread.
+        let stopped = self.inner.shared.progress.lock().stopped.clone();
+        stopped.or_else(|| self.inner.journal.stopped().map(Stopped::from))
     }
 
     /// Seals everything and ends the writer. Records that are not settled stay in the journal, for the next one.
@@ -395,9 +405,7 @@ impl Writer {
         self.inner.shared.progress(|progress| progress.closing = true);
         for thread in self.threads.drain(..) {
             // A panic there is a bug that has already stopped the writer for whoever waits on it.
-            if thread.join().is_err() {
-                self.inner.shared.stop(&"a background thread panicked");
-            }
+            let _ = thread.join();
         }
     }
 }
@@ -440,8 +448,7 @@ fn open_journal(
     let delivered = Arc::clone(shared);
     let deliver = move |delivery| delivered.deliver(delivery);
     let journal_options = options.journal.clone();
-    let (journal, recovery) =
-        Journal::open(host, folder.journal(), journal_options, settled, sealed, visit, deliver)?;
+    let (journal, recovery) = Journal::open(host, folder.journal(), journal_options, settled, sealed, visit, deliver)?;
     Ok((journal, recovery, records))
 }
 
@@ -476,7 +483,8 @@ fn take_up_log(
         None => TileEdge::new(),
         Some(signed) => {
             let root = signed.checkpoint().root();
-            TileEdge::open(&Entries::new(host, folder), size, &root).map_err(|error| OpenError::Tree(error.to_string()))?
+            TileEdge::open(&Entries::new(host, folder), size, &root)
+                .map_err(|error| OpenError::Tree(error.to_string()))?
         }
     };
     Ok(SealState { sealed: Sealed { edge, checkpoint }, entries, key })
@@ -484,7 +492,11 @@ fn take_up_log(
 
 fn spawn(name: &str, inner: &Arc<Inner>, run: fn(&Inner)) -> Result<JoinHandle<()>, OpenError> {
     let inner = Arc::clone(inner);
-    std::thread::Builder::new().name(name.to_owned()).spawn(move || run(&inner)).map_err(OpenError::Thread)
+    let work = move || {
+        let _stop_on_panic = StopOnPanic(&inner.shared);
+        run(&inner);
+    };
+    std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(OpenError::Thread)
 }
 
 // ---- append --------------------------------------------------------------------------------------------------------
@@ -495,6 +507,7 @@ impl Inner {
         if got > max {
             return Err(AppendError::BatchTooLong { got, max });
         }
+        self.check_running()?;
         self.check_backlog()?;
         let prepared: Vec<Prepared> = records.into_iter().map(|record| Prepared::new(record, &self.host)).collect();
         let named = named_ids(&prepared);
@@ -507,6 +520,12 @@ impl Inner {
                 return self.sequence(&mut sequencer, prepared, &known, intake);
             }
         }
+    }
+
+    /// Nothing more is taken once sealing or settling has stopped the writer, though the journal could still take it:
+    /// it would be neither sealed nor settled, and fill the memory.
+    fn check_running(&self) -> Result<(), Stopped> {
+        self.shared.progress.lock().stopped.clone().map_or(Ok(()), Err)
     }
 
     fn check_backlog(&self) -> Result<(), AppendError> {
@@ -635,13 +654,18 @@ impl Inner {
             }
             let progress = self.shared.progress.lock();
             let (idle, closing) = (progress.durable == progress.sealed, progress.closing);
+            let stopped = progress.stopped.is_some();
             drop(progress);
-            if idle && closing {
+            // A writer that has stopped signs nothing more; the next one seals what is durable.
+            if stopped || (idle && closing) {
                 return;
             }
             let since = self.host.monotonic().saturating_sub(last);
-            if !closing && let Some(rest) = self.options.seal_every.checked_sub(since) {
+            let rest = self.options.seal_every.saturating_sub(since);
+            if !closing && !rest.is_zero() {
+                // And look again at what has happened meanwhile.
                 self.pause(rest);
+                continue;
             }
             last = self.host.monotonic();
             if let Err(error) = self.seal() {
@@ -721,11 +745,12 @@ impl Inner {
                 return Err(error.into());
             }
         };
+        // Under the sequencer's lock, so that whoever stages sees both changes or neither, and looks again at most once.
+        let mut sequencer = self.sequencer.lock();
         self.shared.publish(|snapshot| {
             snapshot.lake = settled;
             snapshot.hot = snapshot.hot.without_below(end);
         });
-        let mut sequencer = self.sequencer.lock();
         records.iter().for_each(|record| drop(sequencer.ids.remove(&record.stored.stamp.id)));
         sequencer.settled = end;
         drop(sequencer);

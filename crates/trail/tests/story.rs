@@ -1,12 +1,14 @@
 //! The way of a record, told once from end to end.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 use std::path::Path;
 use std::sync::Arc;
 
 use host::Host;
 use record::{JsonParser, Limits, Record};
-use trail::{Against, Folder, Intake, KeyFolder, Options, Outcome, Reader, Verdict, Writer, WriterSocket, init, verify};
+use trail::{
+    Against, Folder, Intake, KeyFolder, Options, Outcome, Reader, Verdict, Writer, WriterSocket, init, verify,
+};
 
 fn records(first: u64, count: u64) -> Vec<Record> {
     let mut parser = JsonParser::new(Limits::DEFAULT);
@@ -76,7 +78,7 @@ fn a_record_goes_in_is_found_proved_and_verified() {
     writer.wait_sealed().unwrap();
     assert_eq!((writer.status().settled, writer.status().sealed), (300, 310));
 
-    let report = fixture.check(&[early.clone()]);
+    let report = fixture.check(std::slice::from_ref(&early));
     assert_eq!((report.verdict, report.size), (Verdict::Valid, 310), "{report:#?}");
     assert_eq!((report.lake_records, report.journal_records), (300, 10));
     assert_eq!(fixture.check(&[]).verdict, Verdict::Consistent);

@@ -1,0 +1,13 @@
+//! The command as it is used: the real binary, real folders, and what it says word for word.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::disallowed_methods, reason = "tests make files as users do")]
+
+mod append;
+mod demo;
+mod help;
+mod place;
+mod show;
+mod stats;
+mod together;
+mod trust;

@@ -1,0 +1,8 @@
+//! Everything that tries to break a trail: kills, faults at every step, tampering, hostile peers, hostile clocks.
+#![allow(missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod kill;
+mod steps;
+mod support;
+mod tamper;
