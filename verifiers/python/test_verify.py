@@ -580,7 +580,8 @@ class EachCheckAlone(unittest.TestCase):
 
     def test_what_is_signed_and_yet_no_checkpoint(self):
         signer, empty = Signer(), b64(sha256(b""))
-        for text, why in ((f"{ORIGIN}\n0\n{b64(bytes(32))}\n", "empty tree"), (f"{ORIGIN}\n0\n{empty}\na\tb\n", "control")):
+        for text, why in ((f"{ORIGIN}\n0\n{b64(bytes(32))}\n", "empty tree"),
+                          (f"{ORIGIN}\n0\n{empty}\na\tb\n", "control")):
             self.refused(why, tlog.parse_checkpoint, signer.note(text).encode())
         tlog.parse_checkpoint(signer.note(f"{ORIGIN}\n0\n{empty}\na b\n").encode())
 
