@@ -560,6 +560,50 @@ class WeakKeys(unittest.TestCase):
             tlog.check_signature(checkpoint, tlog.parse_vkey(signer.vkey))
 
 
+class EachCheckAlone(unittest.TestCase):
+    """Where a later check would refuse the same file for another reason, the first one still has to."""
+
+    def refused(self, why, parse, *args):
+        with self.assertRaisesRegex(ValueError, why):
+            parse(*args)
+
+    def test_sizes(self):
+        for length in (1, 31, 33):
+            self.refused("not 32", tlog.hash_of, b64(bytes(length)))
+        self.refused("too long", tlog.climb, bytes(32), 0, 0, [bytes(32)])
+        self.refused("too short", tlog.climb, bytes(32), 0, 1, [])
+        self.refused("longer than", tlog.parse_checkpoint, b"x" * 1_000_001)
+        self.refused("too long", tlog.parse_proof, b"x" * 2_000_001)
+        hashes = (b64(bytes(32)) + "\n") * 65
+        self.refused("more than 64", tlog.parse_proof, f"c2sp.org/tlog-proof@v1\nindex 0\n{hashes}\nx".encode())
+        self.refused("too short", tlog.parse_signature, f"\u2014 x {b64(bytes(4))}")
+
+    def test_what_is_signed_and_yet_no_checkpoint(self):
+        signer, empty = Signer(), b64(sha256(b""))
+        for text, why in ((f"{ORIGIN}\n0\n{b64(bytes(32))}\n", "empty tree"),
+                          (f"{ORIGIN}\n0\n{empty}\na\tb\n", "control")):
+            self.refused(why, tlog.parse_checkpoint, signer.note(text).encode())
+        tlog.parse_checkpoint(signer.note(f"{ORIGIN}\n0\n{empty}\na b\n").encode())
+
+    def test_a_weak_verifier_key(self):
+        public = b"\1" + (2**255 - 20).to_bytes(32, "little")
+        key_id = sha256(b"x\n" + public)[:4].hex()
+        self.refused("weak", tlog.parse_vkey, f"x+{key_id}+{b64(public)}")
+
+    def test_the_log_of_another_trail(self):
+        with tempfile.TemporaryDirectory() as temp:
+            ours, theirs = Log(f"{temp}/a", 3), Log(f"{temp}/b", 3, Signer("other.example"))
+            shutil.copy(theirs.folder / "trail.json", ours.folder)
+            self.refused("trail.json says", verify.check_trail, ours.folder, tlog.parse_vkey(ours.signer.vkey), [])
+
+    def test_records(self):
+        self.refused("inside the string", record.canonical, b"\x62a")
+        self.refused("unknown tag", record.canonical, bytes.fromhex("c1" + "83" + "5820" + "11" * 32 + "05" + "6161"))
+        for change, why in (({"id": "x"}, "UUID"), ({"kind": "x"}, "kind"), ({"id_by": "x"}, "source")):
+            self.refused(why, record.check_stamp, STAMP | change)
+        self.refused("no map", record.check_envelope, [], STAMP)
+
+
 # ---- records ---------------------------------------------------------------------------------------------------------
 
 ENVELOPE = {"id": "0190a5c2-7b1e-7c3a-9d55-1f0f5a6b7c8d", "kind": "decision", "time": 5,
