@@ -134,7 +134,7 @@ fn main() {
     );
     timed("check every file", n, || {
         for file in snapshot.files() {
-            snapshot.check(file, &mut |index| digests.get(index as usize).copied()).unwrap();
+            snapshot.check(file, &mut |index, _| digests.get(index as usize).copied()).unwrap();
         }
     });
 }

@@ -96,7 +96,12 @@ impl SealPlan {
         let signed = checkpoint.sign(key)?;
         let last = sealed.checkpoint.as_ref().map(|last| last.note().to_string());
         let note = signed.note().to_string();
-        host.compare_and_replace(folder.checkpoint(), last.as_deref().map(str::as_bytes), note.as_bytes(), "checkpoint")?;
+        host.compare_and_replace(
+            folder.checkpoint(),
+            last.as_deref().map(str::as_bytes),
+            note.as_bytes(),
+            "checkpoint",
+        )?;
         let signed = Arc::new(signed);
         *sealed = Sealed { edge: self.next, checkpoint: Some(Arc::clone(&signed)) };
         Ok(signed)

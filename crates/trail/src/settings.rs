@@ -70,7 +70,11 @@ impl Settings {
         }
         let key = settings.verifier_key().map_err(|error| malformed(error.to_string()))?;
         if key.name().as_str() != settings.origin {
-            return Err(malformed(format!("its log key is named {}, and its origin is {}", key.name(), settings.origin)));
+            return Err(malformed(format!(
+                "its log key is named {}, and its origin is {}",
+                key.name(),
+                settings.origin
+            )));
         }
         Ok(settings)
     }
@@ -91,7 +95,9 @@ pub enum InitError {
     #[error("{} is not empty; give a new or an empty folder", .0.display())]
     NotEmpty(std::path::PathBuf),
     /// The origin cannot name a key.
-    #[error("{origin:?} cannot be the name of a log: {cause}; use a name without spaces or plus signs, such as example.com/credit")]
+    #[error(
+        "{origin:?} cannot be the name of a log: {cause}; use a name without spaces or plus signs, such as example.com/credit"
+    )]
     Origin {
         /// The name.
         origin: String,
@@ -124,7 +130,8 @@ pub fn init(host: &Host, folder: &Folder, origin: Option<&str>, keys: &KeyFolder
     let origin = origin.map_or_else(|| default_origin(host, folder), str::to_owned);
     let name = KeyName::new(&origin).map_err(|cause| InitError::Origin { origin: origin.clone(), cause })?;
     let seed: [u8; 32] = host.random();
-    let key = SigningKey::from_seed(name, &seed).map_err(|cause| InitError::Origin { origin: origin.clone(), cause })?;
+    let key =
+        SigningKey::from_seed(name, &seed).map_err(|cause| InitError::Origin { origin: origin.clone(), cause })?;
     keys.store(host, &key)?;
     for path in [folder.entries(), folder.tiles(), folder.journal()] {
         host.create_dir_all(path, "trail")?;
@@ -134,7 +141,8 @@ pub fn init(host: &Host, folder: &Folder, origin: Option<&str>, keys: &KeyFolder
         format: FORMAT,
         origin,
         log_key: key.verifier_key().to_string(),
-        created: chrono::DateTime::from_timestamp_nanos(host.now_ns()).to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+        created: chrono::DateTime::from_timestamp_nanos(host.now_ns())
+            .to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
         encryption: "none".to_owned(),
     };
     let mut json = serde_json::to_vec_pretty(&settings).unwrap_or_default();

@@ -62,7 +62,9 @@ pub struct Proof {
 #[derive(Debug, thiserror::Error)]
 pub enum ProofError {
     /// The record is newer than the last checkpoint.
-    #[error("record {index} is not sealed yet: the last checkpoint covers {sealed} records; it is sealed within a second while a writer runs")]
+    #[error(
+        "record {index} is not sealed yet: the last checkpoint covers {sealed} records; it is sealed within a second while a writer runs"
+    )]
     NotSealed {
         /// The record.
         index: u64,
@@ -73,7 +75,9 @@ pub enum ProofError {
     #[error(transparent)]
     Tiles(#[from] ProveError<EntriesError>),
     /// The record that is stored is not the one that was sealed (T1).
-    #[error("record {index} is not the one that was sealed: its digest is {found}, and the log has another; run verify")]
+    #[error(
+        "record {index} is not the one that was sealed: its digest is {found}, and the log has another; run verify"
+    )]
     Changed {
         /// The record.
         index: u64,
@@ -145,7 +149,7 @@ impl Snapshot {
         let settled = self.lake.look_up(lake::Lookup::About, &[&text])?;
         let mut found: Vec<Found> = settled.into_iter().map(|(_, found)| self.settled_record(found)).collect();
         found.sort_by_key(|found| found.index);
-        found.extend(self.hot.iter().filter(|record| is_about(&record.stored, id)).map(|record| found_hot(record)));
+        found.extend(self.hot.iter().filter(|record| is_about(&record.stored, id)).map(found_hot));
         Ok(found)
     }
 
@@ -191,5 +195,7 @@ fn found_hot(hot: &Arc<HotRecord>) -> Found {
 
 fn is_about(stored: &Stored, id: &Uuid) -> bool {
     let envelope = stored.parts().and_then(|parts| parts.get(record::Part::Envelope));
-    envelope.and_then(|canonical| record::Envelope::read(canonical).ok()).is_some_and(|envelope| envelope.about == Some(*id))
+    envelope
+        .and_then(|canonical| record::Envelope::read(canonical).ok())
+        .is_some_and(|envelope| envelope.about == Some(*id))
 }

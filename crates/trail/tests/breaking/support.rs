@@ -43,7 +43,7 @@ pub fn json(n: u64) -> String {
         return format!(
             r#"{{"id":"{id}","kind":"outcome","time":"{time}","about":"{}","output":{{"defaulted":{}}}}}"#,
             self::id(n - 1),
-            n % 2 == 0
+            n.is_multiple_of(2)
         );
     }
     let inputs = match n % 3 {
