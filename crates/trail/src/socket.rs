@@ -6,6 +6,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -100,6 +101,8 @@ pub fn receipt_json(origin: &str, receipt: &Receipt) -> serde_json::Value {
 pub struct WriterSocket {
     path: PathBuf,
     host: Host,
+    /// The listening socket, as something that can be shut down.
+    listening: UnixStream,
     closing: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -115,18 +118,21 @@ impl WriterSocket {
         }
         let io_error = |cause| SocketError::Io { path: path.clone(), cause };
         let listener = with_short_path(&path, |path| UnixListener::bind(path)).map_err(io_error)?;
+        let listening = UnixStream::from(OwnedFd::from(listener.try_clone().map_err(io_error)?));
         let closing = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&closing);
         let run = move || accept(&listener, &writer, &flag);
         let thread = std::thread::Builder::new().name("socket".into()).spawn(run).map_err(io_error)?;
-        Ok(WriterSocket { path, host: host.clone(), closing, thread: Some(thread) })
+        Ok(WriterSocket { path, host: host.clone(), listening, closing, thread: Some(thread) })
     }
 }
 
 impl Drop for WriterSocket {
     fn drop(&mut self) {
         self.closing.store(true, Ordering::Release);
-        // Wakes the thread that waits for a connection.
+        // Wakes the thread that waits for a connection. By name alone it would wait for ever where someone has removed
+        // the socket's file; where a listening socket cannot be shut down, the name must do.
+        let _ = self.listening.shutdown(Shutdown::Both);
         let _ = with_short_path(&self.path, |path| UnixStream::connect(path));
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();

@@ -601,7 +601,7 @@ impl Inner {
             let (age_h, window_h) = ((age_ns / HOUR_NS) as u64, (window_ns / HOUR_NS) as u64);
             Some(Refusal::TooOld { id, age_h, window_h })
         } else if age_ns < -24 * HOUR_NS {
-            Some(Refusal::TooNew { id, ahead_h: (-age_ns / HOUR_NS) as u64 })
+            Some(Refusal::TooNew { id, ahead_h: age_ns.unsigned_abs() / HOUR_NS.unsigned_abs() })
         } else {
             None
         }
@@ -660,11 +660,10 @@ impl Inner {
             if stopped || (idle && closing) {
                 return;
             }
-            let since = self.host.monotonic().saturating_sub(last);
-            let rest = self.options.seal_every.saturating_sub(since);
-            if !closing && !rest.is_zero() {
+            let due = last + self.options.seal_every;
+            if !closing && self.host.monotonic() < due {
                 // And look again at what has happened meanwhile.
-                self.pause(rest);
+                self.pause(due);
                 continue;
             }
             last = self.host.monotonic();
@@ -675,10 +674,9 @@ impl Inner {
         }
     }
 
-    /// Waits that long, or until the writer closes.
-    fn pause(&self, time: Duration) {
+    /// Waits until then, or until the writer closes.
+    fn pause(&self, until: Duration) {
         let mut progress = self.shared.progress.lock();
-        let until = self.host.monotonic() + time;
         while !progress.closing && progress.stopped.is_none() {
             let Some(rest) = until.checked_sub(self.host.monotonic()).filter(|rest| !rest.is_zero()) else { return };
             self.shared.changed.wait_for(&mut progress, rest);

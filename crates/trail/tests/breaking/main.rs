@@ -2,7 +2,13 @@
 #![allow(missing_docs)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod clock;
+mod disk_full;
+mod ids;
 mod kill;
+mod live;
+mod model;
+mod socket;
 mod steps;
 mod support;
 mod tamper;

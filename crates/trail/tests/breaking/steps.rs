@@ -263,6 +263,8 @@ fn whatever_step_fails_nothing_acknowledged_is_lost() {
         });
         assert_eq!(ended, expected(case), "{name}");
         *seen.entry(ended).or_default() += 1;
+        // As the fault left it, then recovered.
+        holds(&fixture.folder, &told, &name);
         recovers(&fixture, &mut told, &sent(), &name);
     }
     println!("{seen:?}");
@@ -300,6 +302,7 @@ fn whatever_step_is_the_last_nothing_acknowledged_is_lost() {
         }
         assert!(!child.wait().unwrap().success());
         killed += 1;
+        holds(&fixture.folder, &told, &case.name());
         recovers(&fixture, &mut told, &sent(), &case.name());
     }
     println!("{killed} killed");
