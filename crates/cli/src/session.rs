@@ -38,6 +38,20 @@ impl Session {
         }
     }
 
+    /// A session of no terminal, for tests of what draws.
+    #[cfg(test)]
+    pub fn plain() -> Session {
+        Session {
+            host: Host::system(),
+            keys: None,
+            json: false,
+            quiet: false,
+            verbose: false,
+            glyphs: Glyphs::UNICODE,
+            width: None,
+        }
+    }
+
     /// The trail that an argument names.
     pub fn folder(&self, trail: &str) -> Result<Folder, Failure> {
         if trail.starts_with("http://") || trail.starts_with("https://") {

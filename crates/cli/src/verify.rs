@@ -106,7 +106,7 @@ pub fn verdict(verdict: Verdict) -> String {
 fn meaning(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Valid => "everything agrees, and with what you brought",
-        Verdict::Consistent => "everything here agrees; nothing from outside was brought to hold it against",
+        Verdict::Consistent => "all that is here agrees; nothing was brought to hold it against",
         Verdict::Invalid => "something is not what was sealed",
         Verdict::Incomplete => "something that was sealed is not here",
     }
