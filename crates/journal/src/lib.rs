@@ -99,7 +99,7 @@ pub use batch::{Batch, StageError};
 pub use delivery::Delivery;
 pub use journal::{Journal, Released};
 pub use options::{FRAME_BYTES_CAP, Options, OptionsError};
-pub use read::{Problem, ProblemKind, ReadError, Reading, read};
+pub use read::{Problem, ProblemKind, ReadError, Reading, oldest, read};
 pub use recovery::{OpenError, Proof, Recovery, TornTail};
 pub use segment::HeaderError;
 pub use stopped::{StopCause, Stopped};

@@ -67,6 +67,21 @@ pub enum ProblemKind {
     },
 }
 
+impl Reading {
+    /// The problems that touch records from `index` on. Those below it are settled elsewhere, and damage to them is no
+    /// concern.
+    pub fn problems_from(&self, index: u64) -> impl Iterator<Item = &Problem> {
+        let is_below = move |problem: &Problem| matches!(problem.kind, ProblemKind::Hole { until } if until <= index);
+        // What is wrong with a whole segment is told again as the hole it makes, where a later segment bounds it.
+        let made_hole =
+            move |problem: &Problem| self.problems.iter().any(|hole| hole.segment == problem.segment && is_below(hole));
+        self.problems.iter().filter(move |problem| match problem.kind {
+            ProblemKind::Hole { .. } => !is_below(problem),
+            _ => !made_hole(problem),
+        })
+    }
+}
+
 /// A journal was not read to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -115,6 +130,15 @@ pub fn read(
         reader.segment(name, names.get(position + 1))?;
     }
     Ok(reader.reading)
+}
+
+/// The first record of the oldest segment, or nothing where there is no segment. Read on from there to have all that
+/// is here, whatever was settled by now.
+///
+/// # Errors
+/// [`FileError`]; may be tried again.
+pub fn oldest(host: &Host, folder: impl AsRef<Path>) -> Result<Option<u64>, FileError> {
+    Ok(SegmentName::list(host, folder.as_ref())?.first().map(|name| name.first_index))
 }
 
 struct Reader<'a, V> {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use host::Host;
-use record::Stored;
+use record::{Stored, StoredError};
+use tlog::SignedCheckpoint;
 
 use crate::folder::Folder;
 use crate::hot::Hot;
@@ -11,7 +12,7 @@ use crate::settings::{Settings, SettingsError, absolute};
 use crate::snapshot::Snapshot;
 use crate::writer::{hot_record, read_checkpoint};
 
-/// How often a reader looks again when the writer settled under its eyes.
+/// How often the journal is looked at again when the writer released what was being read.
 const TRIES: usize = 20;
 
 /// Reads a trail from its folder. Takes no lock and changes nothing.
@@ -59,60 +60,64 @@ impl Reader {
     }
 
     /// The trail as it stands: everything that was acknowledged before the call.
+    ///
+    /// The journal is read first, and all of it: a running writer only moves records from there to the lake, so the
+    /// lake that is looked at after it has whatever is no longer wanted of the journal. The other way round, a writer
+    /// that settles faster than the lake's log is read would be ahead for ever.
     pub fn snapshot(&self) -> Result<Snapshot, ReadError> {
         let settings = Arc::new(Settings::read(&self.host, &self.folder)?);
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            match self.try_snapshot(&settings) {
-                // The writer settled between the look at the lake and the look at the journal.
-                Err(ReadError::Journal(journal::ReadError::Vanished { .. })) if tries < TRIES => {}
-                snapshot => return snapshot,
-            }
-        }
-    }
-
-    fn try_snapshot(&self, settings: &Arc<Settings>) -> Result<Snapshot, ReadError> {
+        // Everything that this one covers is durable by now; the one that is there later may cover more than is read.
+        let before = self.checkpoint(&settings)?;
+        let (reading, records) = self.journal()?;
         let lake = lake::Snapshot::open(self.host.clone(), absolute(&self.folder.lake())?)?;
         let settled = lake.watermark();
-        let mut records = Vec::new();
-        let reading = journal::read(&self.host, self.folder.journal(), settled, |index, payload| {
-            records.push(Arc::new(hot_record(index, Stored::read(payload)?)));
-            Ok(())
-        })?;
-        damaged(&reading)?;
-        // Read after the journal, so that everything it covers has been read.
-        let checkpoint = read_checkpoint(&self.host, &self.folder, settings).map_err(ReadError::Checkpoint)?;
-        let mut hot = Hot::starting_at(settled).with(records);
-        let sealed = checkpoint.as_ref().map_or(0, |signed| signed.checkpoint().size());
-        if hot.end() < sealed {
-            // Sealed while the journal was being read; the records are there now.
-            hot = self.read_on(hot)?;
+        if let Some(problem) = reading.problems_from(settled).next() {
+            return Err(ReadError::Damaged(problem.to_string()));
         }
+        let unsettled = records.into_iter().skip_while(|(index, _)| *index < settled);
+        let records = unsettled.map(|(index, record)| Ok(Arc::new(hot_record(index, record?))));
+        let records = records.collect::<Result<Vec<_>, StoredError>>();
+        let records = records.map_err(|error| ReadError::Damaged(error.to_string()))?;
+        let sealed = before.as_ref().map_or(0, |signed| signed.checkpoint().size());
+        if !records.iter().map(|record| record.index).eq((settled..).take(records.len())) {
+            return Err(ReadError::Gone { first: settled, sealed: sealed.max(settled + 1) });
+        }
+        let hot = Hot::starting_at(settled).with(records);
         if hot.end() < sealed {
             return Err(ReadError::Gone { first: hot.end(), sealed });
         }
-        Ok(Snapshot {
-            host: self.host.clone(),
-            folder: self.folder.clone(),
-            settings: Arc::clone(settings),
-            lake,
-            hot,
-            checkpoint,
-        })
+        let covered = |signed: &Arc<SignedCheckpoint>| signed.checkpoint().size() <= hot.end();
+        let checkpoint = self.checkpoint(&settings)?.filter(covered).or(before);
+        Ok(Snapshot { host: self.host.clone(), folder: self.folder.clone(), settings, lake, hot, checkpoint })
     }
 
-    fn read_on(&self, hot: Hot) -> Result<Hot, ReadError> {
-        let mut records = Vec::new();
-        let reading = journal::read(&self.host, self.folder.journal(), hot.end(), |index, payload| {
-            records.push(Arc::new(hot_record(index, Stored::read(payload)?)));
-            Ok(())
-        })?;
-        damaged(&reading)?;
-        Ok(hot.with(records))
+    fn checkpoint(&self, settings: &Settings) -> Result<Option<Arc<SignedCheckpoint>>, ReadError> {
+        read_checkpoint(&self.host, &self.folder, settings).map_err(ReadError::Checkpoint)
+    }
+
+    /// All records in the journal.
+    fn journal(&self) -> Result<(journal::Reading, InJournal), ReadError> {
+        let folder = self.folder.journal();
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let mut records = InJournal::new();
+            let Some(first) = journal::oldest(&self.host, &folder)? else {
+                return Ok((journal::Reading::default(), records));
+            };
+            let reading = journal::read(&self.host, &folder, first, |index, payload| {
+                records.push((index, Stored::read(payload)));
+                Ok(())
+            });
+            match reading {
+                Ok(reading) => return Ok((reading, records)),
+                // The oldest segment was released meanwhile.
+                Err(journal::ReadError::Vanished { .. }) if tries < TRIES => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 }
 
-fn damaged(reading: &journal::Reading) -> Result<(), ReadError> {
-    reading.problems.first().map_or(Ok(()), |problem| Err(ReadError::Damaged(problem.to_string())))
-}
+/// Records by index; those that are settled by now may be damaged.
+type InJournal = Vec<(u64, Result<Stored, StoredError>)>;

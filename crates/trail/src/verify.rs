@@ -30,7 +30,7 @@ const WRONG_MAX: usize = 65_536;
 const SUSPECTS_MAX: usize = 10;
 /// Leaves hashed at most to find that out.
 const SUSPECT_HASHES_MAX: u64 = 1 << 26;
-/// How often the lake and journal are looked at again when the writer settled in between.
+/// How often the journal is looked at again when the writer released what was being read.
 const TRIES: usize = 20;
 
 /// What the verifier knows from elsewhere.
@@ -554,26 +554,24 @@ impl Check<'_> {
     // ---- the records -----------------------------------------------------------------------------------------------
 
     /// Hashes every record in lake and journal, and checks that each index is there once.
+    ///
+    /// The journal is read first, and all of it: a running writer only moves records from there to the lake, so what
+    /// was in the journal and is not in the lake that is looked at after it, is missing.
     fn records(&mut self) {
-        for attempt in 1..=TRIES {
-            let lake = match self.open_lake() {
-                Ok(lake) => lake,
-                Err(error) => {
-                    let file = self.folder.lake();
-                    self.invalid("T26", format!("the lake's table cannot be read: {error}")).file = Some(file);
-                    return;
-                }
-            };
-            let mut coverage = Coverage::new(self.report.size);
-            // The journal first: it is what a running writer takes away.
-            if !self.journal(lake.watermark(), &mut coverage) && attempt < TRIES {
-                continue;
+        let journal = self.read_journal();
+        let lake = match self.open_lake() {
+            Ok(lake) => lake,
+            Err(error) => {
+                let file = self.folder.lake();
+                self.invalid("T26", format!("the lake's table cannot be read: {error}")).file = Some(file);
+                return;
             }
-            self.lake(&lake, &mut coverage);
-            self.watermark(&lake);
-            self.coverage(&coverage, &lake);
-            return;
-        }
+        };
+        let mut coverage = Coverage::new(self.report.size);
+        self.journal(journal, lake.watermark(), &mut coverage);
+        self.lake(&lake, &mut coverage);
+        self.watermark(&lake);
+        self.coverage(&coverage, &lake);
     }
 
     /// What is settled was sealed before. The checkpoint that this check began with may be older than the lake it then
@@ -603,53 +601,57 @@ impl Check<'_> {
         lake::Snapshot::open(self.host.clone(), folder).map_err(|error| error.to_string())
     }
 
-    /// Whether the journal could be read; not if the writer released what was needed.
-    fn journal(&mut self, settled: u64, coverage: &mut Coverage) -> bool {
+    /// Everything in the journal. Judged only when the lake is known; of each record no more is kept than that takes.
+    fn read_journal(&self) -> Result<JournalRead, String> {
         let folder = self.folder.journal();
-        // Judged only when the whole journal was read; of each record no more is kept than that takes.
-        let mut seen: Vec<(u64, Result<InJournal, String>)> = Vec::new();
-        let reading = journal::read(self.host, &folder, settled, |index, payload| {
-            let stored = Stored::read(payload).map_err(|error| error.to_string());
-            seen.push((index, stored.map(|stored| InJournal::of(&stored))));
-            Ok(())
-        });
-        let reading = match reading {
-            Ok(reading) => reading,
-            Err(journal::ReadError::Vanished { .. }) if self.report.size > settled => {
-                return self.journal_vanished(settled);
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let oldest = journal::oldest(self.host, &folder).map_err(|error| error.to_string())?;
+            let Some(first) = oldest else { return Ok(JournalRead::default()) };
+            let mut records = Vec::new();
+            let reading = journal::read(self.host, &folder, first, |index, payload| {
+                let stored = Stored::read(payload).map_err(|error| error.to_string());
+                records.push((index, stored.map(|stored| InJournal::of(&stored))));
+                Ok(())
+            });
+            match reading {
+                Ok(reading) => return Ok(JournalRead { first: Some(first), records, reading }),
+                // The oldest segment was released meanwhile.
+                Err(journal::ReadError::Vanished { .. }) if tries < TRIES => {}
+                Err(error) => return Err(error.to_string()),
             }
-            Err(journal::ReadError::Vanished { .. }) => return true,
+        }
+    }
+
+    /// Judges what the journal holds of the records that are not settled; damage to the others is no concern (I5).
+    fn journal(&mut self, journal: Result<JournalRead, String>, settled: u64, coverage: &mut Coverage) {
+        let folder = self.folder.journal();
+        let JournalRead { first, records, reading } = match journal {
+            Ok(journal) => journal,
             Err(error) => {
-                self.find(Severity::Incomplete, "I1", error.to_string()).file = Some(folder);
-                return true;
+                self.find(Severity::Incomplete, "I1", error).file = Some(folder);
+                return;
             }
         };
-        for problem in &reading.problems {
+        if self.report.size > settled && first.is_some_and(|first| first > settled) {
+            let what = format!("the journal does not begin at record {settled}, where the lake ends");
+            let finding = self.find(Severity::Incomplete, "I1", what);
+            (finding.index, finding.file) = (Some(settled), Some(folder));
+        }
+        for problem in reading.problems_from(settled) {
+            let index = problem.index.max(settled);
             let finding = self.invalid("T1", problem.to_string());
-            (finding.file, finding.index) = (Some(problem.segment.clone()), Some(problem.index));
+            (finding.file, finding.index) = (Some(problem.segment.clone()), Some(index));
             if let journal::ProblemKind::Hole { until } = problem.kind {
                 // The finding has said which.
-                coverage.unreadable(problem.index, until.saturating_sub(1));
+                coverage.unreadable(index, until.saturating_sub(1));
             }
         }
         let mut entries = EntryCache::default();
-        for (index, record) in seen {
+        for (index, record) in records.into_iter().filter(|(index, _)| *index >= settled) {
             self.journal_record(index, record, coverage, &mut entries);
         }
-        true
-    }
-
-    /// Nothing in the journal where records should be: released since, or removed.
-    fn journal_vanished(&mut self, settled: u64) -> bool {
-        let moved_on = self.open_lake().is_ok_and(|lake| lake.watermark() > settled);
-        if moved_on {
-            return false;
-        }
-        let what = format!("the journal does not begin at record {settled}, where the lake ends");
-        let file = self.folder.journal();
-        let finding = self.find(Severity::Incomplete, "I1", what);
-        (finding.index, finding.file) = (Some(settled), Some(file));
-        true
     }
 
     fn journal_record(
@@ -892,6 +894,15 @@ impl Check<'_> {
         }
         edge.root().to_string() == self.report.root
     }
+}
+
+/// What was found in the journal.
+#[derive(Default)]
+struct JournalRead {
+    /// The first record of the oldest segment, where there is one.
+    first: Option<u64>,
+    records: Vec<(u64, Result<InJournal, String>)>,
+    reading: journal::Reading,
 }
 
 /// What a check needs of a record in the journal.

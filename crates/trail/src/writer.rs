@@ -451,9 +451,10 @@ impl Writer {
 
     /// Seals everything and ends the writer. Records that are not settled stay in the journal, for the next one.
     pub fn close(mut self) -> Result<(), CloseError> {
-        let sealed = self.wait_sealed();
+        let durable = self.inner.shared.progress.lock().durable;
+        // Ends the sealer, which seals at once what is durable, however long it would have waited.
         self.end();
-        sealed?;
+        self.inner.shared.wait(|progress| progress.sealed >= durable)?;
         let checkpoint = self.snapshot().checkpoint.clone();
         Ok(self.inner.signer.remember(&self.inner.host, checkpoint.as_deref())?)
     }

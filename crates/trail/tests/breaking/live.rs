@@ -5,16 +5,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use host::Host;
+use parking_lot::{Condvar, Mutex};
 use trail::{Against, Intake, Options, Reader, Verdict, Writer, verify};
 
 use crate::support::*;
 
-const APPENDERS: u64 = 6;
+const APPENDERS: u64 = 8;
+const RECORDS_A_LOOK: u64 = 25;
 
 fn busy() -> Options {
     let journal = journal::Options { segment_bytes: 8 << 10, allocate_bytes: 4 << 10, ..Default::default() };
     Options {
-        seal_every: Duration::from_millis(30),
+        seal_every: Duration::from_millis(5),
         settle_every: Duration::from_millis(40),
         settle_bytes: 16 << 10,
         journal,
@@ -29,6 +31,8 @@ fn under_load(looks: u64, look: impl Fn(&Fixture, &Writer) + Sync) {
     writer.append(records(9_000_000..9_000_001), Intake::Import).unwrap();
     writer.wait_sealed().unwrap();
     let taken = AtomicU64::new(0);
+    // A look takes as long as the trail is, so the trail grows by so much a look and no more.
+    let (allowed, granted) = (Mutex::new(0u64), Condvar::new());
     let more = || taken.load(Ordering::Relaxed) < looks || writer.status().settled == 0;
     /// Ends the load when a look has failed, so that the test ends too.
     struct Over<'a>(&'a AtomicU64);
@@ -41,14 +45,20 @@ fn under_load(looks: u64, look: impl Fn(&Fixture, &Writer) + Sync) {
     }
     std::thread::scope(|scope| {
         let (fixture, writer, taken, look, more) = (&fixture, &writer, &taken, &look, &more);
+        let (allowed, granted) = (&allowed, &granted);
         for thread in 0..APPENDERS {
             scope.spawn(move || {
                 let _over = Over(taken);
                 let mut at = thread * 1_000_000;
                 while more() {
+                    let mut left = allowed.lock();
+                    if *left == 0 {
+                        granted.wait_for(&mut left, Duration::from_millis(50));
+                        continue;
+                    }
+                    *left -= 1;
+                    drop(left);
                     writer.append(records(at..at + 1), Intake::Import).unwrap();
-                    // A look takes as long as the trail is; the load is in the turns, not in the bytes.
-                    writer.wait_sealed().unwrap();
                     at += 1;
                 }
             });
@@ -57,6 +67,8 @@ fn under_load(looks: u64, look: impl Fn(&Fixture, &Writer) + Sync) {
             scope.spawn(move || {
                 let _over = Over(taken);
                 while more() {
+                    *allowed.lock() += RECORDS_A_LOOK;
+                    granted.notify_all();
                     look(fixture, writer);
                     taken.fetch_add(1, Ordering::Relaxed);
                 }
@@ -77,7 +89,7 @@ fn looks(short: u64) -> u64 {
 /// The check never cries wolf: a live trail is VALID against a checkpoint it published a moment ago.
 #[test]
 fn the_check_of_a_live_trail_is_never_falsely_bad() {
-    under_load(looks(40), |fixture, writer| {
+    under_load(looks(12), |fixture, writer| {
         writer.wait_sealed().unwrap();
         let pins = vec![("a moment ago".to_owned(), fixture.pin())];
         let report = verify(&Host::system(), &fixture.folder, &Against { pins, policy: None }, &mut |_| {}).unwrap();
@@ -89,7 +101,7 @@ fn the_check_of_a_live_trail_is_never_falsely_bad() {
 /// A reader of the folder has everything that was acknowledged before it looked, each record once.
 #[test]
 fn a_reader_of_a_live_trail_has_each_record_once() {
-    under_load(looks(40), |fixture, writer| {
+    under_load(looks(25), |fixture, writer| {
         let acknowledged = writer.snapshot().end();
         let snapshot = Reader::new(&Host::system(), &fixture.folder).snapshot().unwrap();
         assert!(snapshot.end() >= acknowledged, "{} of {acknowledged}", snapshot.end());
@@ -101,8 +113,8 @@ fn a_reader_of_a_live_trail_has_each_record_once() {
 /// The writer's own snapshots are dense too, and one that is held goes on being what it was, whatever is settled.
 #[test]
 fn a_snapshot_that_is_held_does_not_change() {
-    let held = parking_lot::Mutex::new(None);
-    under_load(looks(40), |_, writer| {
+    let held = Mutex::new(None);
+    under_load(looks(25), |_, writer| {
         let snapshot = writer.snapshot();
         let seen = all_of(&snapshot);
         // Every second look lets go of what the one before took.

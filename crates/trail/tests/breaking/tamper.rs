@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use host::Host;
+use host::{Fault, FaultTable, Host};
 use record::Part;
 use trail::{Against, Finding, Intake, Report, Severity, Verdict, VerifyError, verify};
 
@@ -764,6 +764,69 @@ fn a_checkpoint_removed_before_the_first_settle_is_caught_by_a_pin() {
     remove(&fixture.path("journal/00000000000000000000.journal"));
     let report = attack(&fixture, &[]).unwrap();
     assert_eq!((report.verdict, report.findings[0].check), (Verdict::Invalid, "T16"), "{report:#?}");
+}
+
+/// A segment that was settled and not yet removed may be damaged, header and all: nobody needs it (I5).
+#[test]
+fn damage_to_a_settled_segment_is_no_concern() {
+    let fixture = Fixture::new();
+    let table = FaultTable::one("journal.remove", 1, Fault::FailBefore(5));
+    let host = Host::builder().faults(table).build();
+    let writer = fixture.open_as(&host, by_hand()).unwrap();
+    for n in (0..60).step_by(10) {
+        writer.append(records(n..n + 10), Intake::Import).unwrap();
+    }
+    writer.settle().unwrap_err();
+    drop(writer);
+    let pins = [fixture.pin()];
+    let is_segment = |file: &PathBuf| file.extension().is_some_and(|kind| kind == "journal");
+    let segments: Vec<PathBuf> = fixture.files().into_iter().filter(is_segment).collect();
+    assert!(segments.len() > 1, "{segments:?}");
+    for (segment, byte) in segments.iter().zip([0, 70, 2_000].into_iter().cycle()).take(segments.len() - 1) {
+        let mut bytes = fixture.read(segment);
+        bytes[byte] ^= 0x40;
+        fixture.write(segment, &bytes);
+    }
+    assert_eq!(fixture.check(&pins).verdict, Verdict::Valid, "{:#?}", fixture.check(&pins));
+    assert_eq!(all(&fixture.folder).len(), 60);
+    let writer = fixture.open();
+    assert_eq!((writer.recovered().records, writer.recovered().from_journal), (60, 0));
+    writer.append(records(60..65), Intake::Import).unwrap();
+    writer.settle().unwrap();
+    writer.close().unwrap();
+    assert_eq!(fixture.check(&pins).verdict, Verdict::Valid);
+    assert_eq!(fixture.files().iter().filter(|file| is_segment(file)).count(), 1, "and they are removed in the end");
+}
+
+/// The end of the journal that no checkpoint covers: damage there is a torn tail, but never to a sealed record.
+#[test]
+fn damage_behind_the_checkpoint_is_a_torn_tail() {
+    let fixture = Fixture::new();
+    let writer = fixture.open();
+    writer.append(records(0..10), Intake::Import).unwrap();
+    writer.close().unwrap();
+    let pins = [fixture.pin()];
+    let never = trail::Options { seal_every: std::time::Duration::from_secs(3600), ..by_hand() };
+    let writer = fixture.open_as(&Host::system(), never).unwrap();
+    writer.append(records(10..13), Intake::Import).unwrap();
+    let crashed = fixture.copy();
+    writer.close().unwrap();
+    let report = crashed.check(&pins);
+    assert_eq!((report.verdict, report.unsealed), (Verdict::Valid, 3));
+    let segment = "journal/00000000000000000010.journal";
+    let good = crashed.read(segment);
+    let last = frames(&good).last().unwrap().clone();
+    for byte in last.clone().step_by(7) {
+        let mut bad = good.clone();
+        bad[byte] ^= 1;
+        crashed.write(segment, &bad);
+        let report = crashed.check(&pins);
+        assert_eq!((report.verdict, report.unsealed), (Verdict::Valid, 2), "{report:#?}");
+    }
+    let writer = crashed.open();
+    assert_eq!(writer.recovered().records, 12);
+    assert_eq!(writer.recovered().torn_tail.as_ref().map(|tail| tail.first_index), Some(12));
+    writer.close().unwrap();
 }
 
 /// Two models have two files whose indices interleave. What one of them cannot show any more is neither gone nor twice.
