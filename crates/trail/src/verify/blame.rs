@@ -62,7 +62,7 @@ impl Check<'_> {
 
     /// The entries do not make the signed root. Those that, replaced by the digests of the records as they are, do make
     /// it, are what was changed; nothing if none do, or they are too many to try.
-    pub(super) fn changed_entries(&self, wrong: &BTreeMap<u64, Wrong>) -> Option<BTreeSet<u64>> {
+    fn changed_entries(&self, wrong: &BTreeMap<u64, Wrong>) -> Option<BTreeSet<u64>> {
         let all: BTreeSet<u64> = wrong.keys().copied().collect();
         if all.is_empty() || wrong.len() >= WRONG_MAX {
             return None;
@@ -79,7 +79,7 @@ impl Check<'_> {
     }
 
     /// Whether the log makes the signed root when these entries are taken from the records.
-    pub(super) fn makes_root(&self, wrong: &BTreeMap<u64, Wrong>, from_records: &BTreeSet<u64>) -> bool {
+    fn makes_root(&self, wrong: &BTreeMap<u64, Wrong>, from_records: &BTreeSet<u64>) -> bool {
         let size = self.report.size;
         let mut edge = TileEdge::new();
         while edge.size() < size {

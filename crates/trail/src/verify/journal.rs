@@ -66,7 +66,7 @@ impl Check<'_> {
         }
     }
 
-    pub(super) fn journal_record(
+    fn journal_record(
         &mut self,
         index: u64,
         record: Result<InJournal, String>,
@@ -105,7 +105,7 @@ impl Check<'_> {
     }
 
     /// The journal's segment that holds a record: each is named by its first index, in 20 digits.
-    pub(super) fn segment_of(&self, index: u64) -> PathBuf {
+    fn segment_of(&self, index: u64) -> PathBuf {
         let folder = self.folder.journal();
         let last = folder.join(format!("{index:020}.journal"));
         let segments = self.host.list(&folder, "journal").unwrap_or_default();

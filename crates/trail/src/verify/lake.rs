@@ -18,7 +18,7 @@ impl Check<'_> {
         }
     }
 
-    pub(super) fn lake_file(&mut self, lake: &lake::Snapshot, file: &lake::Manifest, coverage: &mut Coverage) {
+    fn lake_file(&mut self, lake: &lake::Snapshot, file: &lake::Manifest, coverage: &mut Coverage) {
         let (size, settled) = (self.report.size, lake.watermark());
         let (first, end) = (file.first_index, file.last_index.saturating_add(1).min(size));
         let entries = if first < end { self.entries.read(first, end) } else { Ok(Vec::new()) };
@@ -60,7 +60,7 @@ impl Check<'_> {
         }
     }
 
-    pub(super) fn lake_finding(&mut self, found: &lake::Finding, file: &lake::Manifest, path: &Path) {
+    fn lake_finding(&mut self, found: &lake::Finding, file: &lake::Manifest, path: &Path) {
         let (severity, check) = match &found.why {
             lake::Why::Digest { found: digest, .. } => {
                 let Some(index) = found.index else { return };
@@ -79,7 +79,7 @@ impl Check<'_> {
 
     /// A file's check ends at the first fault. The other rows still count as here, and are held against the log. What
     /// cannot be read is told apart from what is gone.
-    pub(super) fn rest_of_file(
+    fn rest_of_file(
         &mut self,
         lake: &lake::Snapshot,
         file: &lake::Manifest,

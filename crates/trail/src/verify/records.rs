@@ -44,18 +44,18 @@ impl Check<'_> {
     }
 
     /// The size of the checkpoint that is there now, if one of the keys that were used before signed it.
-    pub(super) fn sealed_by_now(&self) -> u64 {
+    fn sealed_by_now(&self) -> u64 {
         let bytes = self.host.read_if_there(self.folder.checkpoint(), "checkpoint").ok().flatten();
         let signed = bytes.and_then(|bytes| SignedCheckpoint::open(&bytes, &self.keys).ok());
         signed.map_or(0, |signed| signed.checkpoint().size())
     }
 
-    pub(super) fn open_lake(&self) -> Result<lake::Snapshot, String> {
+    fn open_lake(&self) -> Result<lake::Snapshot, String> {
         let folder = absolute(&self.folder.lake()).map_err(|error| error.to_string())?;
         lake::Snapshot::open(self.host.clone(), folder).map_err(|error| error.to_string())
     }
 
-    pub(super) fn coverage(&mut self, coverage: &Coverage, lake: &lake::Snapshot) {
+    fn coverage(&mut self, coverage: &Coverage, lake: &lake::Snapshot) {
         for (first, end) in coverage.missing() {
             let where_ = if first < lake.watermark() { "the lake" } else { "the journal" };
             let what = if end - first == 1 {

@@ -39,7 +39,7 @@ impl Check<'_> {
         }
     }
 
-    pub(super) fn no_checkpoint(&mut self, against: &Against) {
+    fn no_checkpoint(&mut self, against: &Against) {
         self.unsigned = Some(self.entries.len().unwrap_or(u64::MAX));
         if against.policy.is_some() {
             let file = self.folder.checkpoint();
@@ -69,7 +69,7 @@ impl Check<'_> {
             }
         };
         let checkpoint = signed.checkpoint();
-        if against.policy.is_none() && checkpoint.origin() != self.report.origin {
+        if checkpoint.origin() != self.report.origin {
             let what = format!("the checkpoint is of {}, not of {}", checkpoint.origin(), self.report.origin);
             self.invalid("T15", what).file = Some(file.clone());
         }
@@ -89,7 +89,7 @@ impl Check<'_> {
         }
     }
 
-    pub(super) fn pin(&mut self, name: &str, bytes: &[u8], keys: &[VerifierKey]) -> Result<Option<Pin>, VerifyError> {
+    fn pin(&mut self, name: &str, bytes: &[u8], keys: &[VerifierKey]) -> Result<Option<Pin>, VerifyError> {
         let signed = match SignedCheckpoint::open(bytes, keys) {
             Ok(signed) => signed,
             Err(error @ (OpenError::Note(_) | OpenError::Checkpoint(_))) => {

@@ -54,7 +54,7 @@ impl Check<'_> {
         }
     }
 
-    pub(super) fn compare_tile(&mut self, tile: Tile, bytes: &[u8]) {
+    fn compare_tile(&mut self, tile: Tile, bytes: &[u8]) {
         let path = self.entries.tile_path(tile);
         match self.entries.full_tile(tile) {
             Ok(Some(there)) if there == bytes => self.report.tiles += 1,
@@ -70,7 +70,7 @@ impl Check<'_> {
         }
     }
 
-    pub(super) fn compare_pins(&mut self, pins: &[Pin], edge: &TileEdge) {
+    fn compare_pins(&mut self, pins: &[Pin], edge: &TileEdge) {
         for pin in pins.iter().filter(|pin| pin.size == edge.size()) {
             let (name, size) = (&pin.name, pin.size);
             if edge.root() == pin.root && size == 0 {
