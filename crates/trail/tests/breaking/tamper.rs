@@ -864,9 +864,10 @@ fn an_unreadable_file_says_nothing_of_its_neighbour() {
     assert_eq!(report.verdict, Verdict::Incomplete);
     // Every second record is gone, each a run of its own: as many findings as are listed, and the rest are counted.
     assert_eq!((report.findings.len(), report.findings_left_off), (100, 951), "{report:#?}");
-    // What is worse than all of these is found last, and listed first (I13).
-    flip_entry(&fixture, 2_001);
+    // What is worse than all of these, a changed entry of a record that is here, is found last and listed first (I13).
+    let here = if report.findings[0].index == Some(0) { 2_001 } else { 2_000 };
+    flip_entry(&fixture, here as usize);
     let report = attack(&fixture, &pins).unwrap();
-    assert_eq!((report.verdict, report.findings[0].index), (Verdict::Invalid, Some(2_001)), "{report:#?}");
+    assert_eq!((report.verdict, report.findings[0].index), (Verdict::Invalid, Some(here)), "{report:#?}");
     fixture.write(&files[0], &good);
 }
