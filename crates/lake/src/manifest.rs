@@ -120,6 +120,19 @@ impl Manifest {
     }
 }
 
+/// The name of a data file written at that watermark.
+pub(crate) fn file_name(watermark: u64, random: u64) -> String {
+    format!("settle-{watermark:020}-{random:016x}.parquet")
+}
+
+/// The watermark at which a data file was written, if it is named exactly as [`file_name`] does.
+pub(crate) fn watermark_of(name: &str) -> Option<u64> {
+    let (watermark, random) = name.strip_prefix("settle-")?.strip_suffix(".parquet")?.split_once('-')?;
+    let digits = watermark.len() == 20 && watermark.bytes().all(|b| b.is_ascii_digit());
+    let hexadecimal = random.len() == 16 && random.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    (digits && hexadecimal).then(|| watermark.parse().ok()).flatten()
+}
+
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;

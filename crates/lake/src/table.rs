@@ -40,6 +40,12 @@ pub enum TableError {
     /// The folder cannot be named as a table.
     #[error("{} cannot be a table's folder: its path must be absolute and plain", .0.display())]
     Path(PathBuf),
+    /// There is no log, or its first entry is missing.
+    #[error("{} has no table log; restore _delta_log from a copy, do not append", folder.display())]
+    Missing {
+        /// The table's folder.
+        folder: PathBuf,
+    },
     /// A file of the log could not be written or listed.
     #[error("the Delta log was not written: {0}")]
     File(#[from] Arc<FileError>),
@@ -167,14 +173,35 @@ impl Table {
         self.log_folder().join(format!("{:020}.json", 0)).exists()
     }
 
-    /// Makes the table, empty, if it is not there, and makes what is there durable; for the writer alone.
+    /// Makes the table, empty, if it is not there; for a lake that is being made.
     pub(crate) fn create_or_recover(&self) -> Result<Version, TableError> {
-        let file = |e: FileError| TableError::File(Arc::new(e));
-        self.host.create_dir_all(self.log_folder(), STEP).map_err(file)?;
-        self.host.sweep_temporaries(self.log_folder(), STEP).map_err(file)?;
+        if self.exists() {
+            return self.recover();
+        }
+        self.host.create_dir_all(self.log_folder(), STEP).map_err(|e| TableError::File(Arc::new(e)))?;
+        self.sweep_temporaries()?;
+        self.sync_log_folder()?;
+        self.create()
+    }
+
+    /// Makes what is there durable and reads it; for the writer alone. Removes nothing.
+    pub(crate) fn recover(&self) -> Result<Version, TableError> {
+        if !self.exists() {
+            return Err(self.missing());
+        }
         // An entry that got its name just before a crash of the process may still be in memory alone.
         self.sync_log_folder()?;
-        if self.exists() { self.load() } else { self.create() }
+        self.load()
+    }
+
+    /// Removes log entries that never got their names.
+    pub(crate) fn sweep_temporaries(&self) -> Result<(), TableError> {
+        self.host.sweep_temporaries(self.log_folder(), STEP).map_err(|e| TableError::File(Arc::new(e)))?;
+        Ok(())
+    }
+
+    fn missing(&self) -> TableError {
+        TableError::Missing { folder: self.folder.clone() }
     }
 
     fn sync_log_folder(&self) -> Result<(), TableError> {
@@ -194,6 +221,9 @@ impl Table {
 
     /// Reads the newest version of the table.
     pub(crate) fn load(&self) -> Result<Version, TableError> {
+        if !self.exists() {
+            return Err(self.missing());
+        }
         let log = self.log.clone();
         let state = self.block(async move { DeltaTableState::try_new(&log, None).await })?;
         self.read(state)

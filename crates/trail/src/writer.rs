@@ -315,6 +315,8 @@ impl Writer {
         };
         let ids = hot.iter().map(|record| (record.stored.stamp.id, Arc::clone(record))).collect();
         let seal = take_up_log(host, folder, &hot, settled, checkpoint, key)?;
+        // Only now: lake, journal and checkpoint agree, so the journal has whatever an orphan of the lake holds.
+        lake.sweep(hot.iter().next().map_or(hot.end(), |first| first.index)..hot.end())?;
         let found = Recovered { records: hot.end(), from_journal: hot.end() - settled, torn_tail: recovery.torn_tail };
         shared.publish(|snapshot| snapshot.hot = hot);
         shared.progress(|progress| {
