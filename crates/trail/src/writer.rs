@@ -368,6 +368,8 @@ impl Writer {
         let seal = take_up_log(host, folder, &hot, settled, checkpoint, key)?;
         let signer = Signer { keys: keys.clone(), key: verifier_key };
         signer.check(host, folder, seal.sealed.checkpoint.as_deref())?;
+        // Only now: lake, journal and checkpoint agree, so the journal has whatever an orphan of the lake holds.
+        lake.sweep(hot.iter().next().map_or(hot.end(), |first| first.index)..hot.end())?;
         signer.remember(host, seal.sealed.checkpoint.as_deref())?;
         let found = Recovered { records: hot.end(), from_journal: hot.end() - settled, torn_tail: recovery.torn_tail };
         shared.publish(|snapshot| snapshot.hot = hot);
