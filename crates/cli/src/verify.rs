@@ -69,12 +69,11 @@ pub fn check(
         Ok((path.display().to_string(), bytes))
     };
     let against = Against { pins: pins.iter().map(read).collect::<Result<_, Failure>>()?, policy };
-    let bar = progress::bar(session, "hashing", 0);
+    let mut bar = progress::bar(session, "hashing");
     let report = trail::verify(&session.host, folder, &against, &mut |progress| {
-        bar.set_length(progress.total);
-        bar.set_position(progress.done);
+        bar.of(progress.done, progress.total);
     });
-    bar.finish_and_clear();
+    drop(bar);
     report.map_err(|error| match error {
         VerifyError::Settings(error) => error.into(),
         VerifyError::Pin { .. } => Failure::of(Exit::WrongUse, &error),
