@@ -559,6 +559,8 @@ mod tests {
         assert_eq!(table.load().unwrap().watermark, 2);
     }
 
+    type Forgery<'a> = (&'a str, &'a str, &'a dyn Fn(&mut Value));
+
     /// Reads a table after `change` was made to the only action of that name: `protocol`, `metaData` or `add`.
     fn read_forged(action: &str, change: &dyn Fn(&mut Value)) -> Result<Version, TableError> {
         let folder = tempfile::tempdir().unwrap();
@@ -627,7 +629,7 @@ mod tests {
         };
         let not_null =
             |metadata: &mut Value| change_schema(metadata, |schema| schema["fields"][0]["nullable"] = false.into());
-        let forgeries: &[(&str, &str, &dyn Fn(&mut Value))] = &[
+        let forgeries: &[Forgery<'_>] = &[
             ("add", "partitionValues", &|add| add["partitionValues"] = serde_json::json!({"model.name": "other"})),
             ("add", "deletionVector", &vector),
             ("add", "baseRowId", &|add| add["baseRowId"] = 7.into()),
@@ -649,7 +651,6 @@ mod tests {
         ];
         for (action, named, change) in forgeries {
             let error = read_forged(action, change).map(|version| version.files).unwrap_err().to_string();
-            println!("{action} {named}: {error}");
             assert!(error.contains(named), "{action} {named}: {error}");
         }
     }
