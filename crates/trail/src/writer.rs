@@ -288,7 +288,6 @@ impl Shared {
     }
 
     fn deliver(&self, delivery: Delivery<Vec<Arc<HotRecord>>>) {
-        let _stop_on_panic = StopOnPanic(self);
         match delivery {
             Delivery::Committed { next_index, cargo, .. } => {
                 self.publish(|snapshot| snapshot.hot = snapshot.hot.with(cargo.into_iter().flatten()));
@@ -300,9 +299,9 @@ impl Shared {
 }
 
 /// If the thread that holds it panics, whoever waits for its work would wait for ever: it stops the writer instead.
-struct StopOnPanic<'a>(&'a Shared);
+struct StopOnPanic(Arc<Shared>);
 
-impl Drop for StopOnPanic<'_> {
+impl Drop for StopOnPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.stop(&"one of its threads panicked, which is a bug: please report it");
@@ -505,8 +504,12 @@ fn open_journal(
         records.push(Arc::new(hot_record(index, Stored::read(payload)?)));
         Ok(())
     };
-    let delivered = Arc::clone(shared);
-    let deliver = move |delivery| delivered.deliver(delivery);
+    // Dropped with the committer, however that ends.
+    let delivered = StopOnPanic(Arc::clone(shared));
+    let deliver = move |delivery| {
+        let StopOnPanic(shared) = &delivered;
+        shared.deliver(delivery);
+    };
     let journal_options = options.journal.clone();
     let (journal, recovery) = Journal::open(host, folder.journal(), journal_options, settled, sealed, visit, deliver)?;
     Ok((journal, recovery, records))
@@ -553,7 +556,7 @@ fn take_up_log(
 fn spawn(name: &str, inner: &Arc<Inner>, run: fn(&Inner)) -> Result<JoinHandle<()>, OpenError> {
     let inner = Arc::clone(inner);
     let work = move || {
-        let _stop_on_panic = StopOnPanic(&inner.shared);
+        let _stop_on_panic = StopOnPanic(Arc::clone(&inner.shared));
         run(&inner);
     };
     std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(OpenError::Thread)

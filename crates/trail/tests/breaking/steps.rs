@@ -395,6 +395,41 @@ fn a_commit_of_unknown_outcome_stops_the_writer() {
     recovers(&fixture, &mut told, &records(0..25), "a commit of unknown outcome");
 }
 
+/// A bug that panics on any of the writer's threads: whoever waits for that thread is told, and nothing is lost.
+#[test]
+fn a_panic_in_a_background_thread_stops_the_writer() {
+    struct Bug(&'static str);
+    impl host::Faults for Bug {
+        fn at(&self, point: &str) -> Option<Fault> {
+            assert!(point != self.0 || !std::thread::current().name().is_some_and(is_ours), "a bug at {point}");
+            None
+        }
+    }
+    fn is_ours(thread: &str) -> bool {
+        ["journal", "seal", "settle"].contains(&thread)
+    }
+    for point in ["journal.fdatasync", "checkpoint.rename", "parquet.create"] {
+        let fixture = Fixture::new();
+        let host = Host::builder().faults(Bug(point)).build();
+        let options = trail::Options { settle_every: std::time::Duration::from_millis(1), ..by_hand() };
+        let writer = fixture.open_as(&host, options).unwrap();
+        let mut told = Told::default();
+        let error = (0..).find_map(|n| match writer.append(vec![record(n % 20)], Intake::Import) {
+            Ok(outcomes) => {
+                told.outcomes(&outcomes);
+                // Waits for the sealer, and for ever if nobody told of its end.
+                writer.wait_sealed().err().map(AppendError::from)
+            }
+            Err(error) => Some(error),
+        });
+        let text = error.unwrap().to_string();
+        assert!(text.contains("panicked"), "{point}: {text}");
+        assert!(writer.stopped().is_some(), "{point}");
+        drop(writer);
+        recovers(&fixture, &mut told, &records(0..20), point);
+    }
+}
+
 /// A key that is not there, a lock that is held: nothing is touched, and the message says what to do.
 #[test]
 fn a_trail_without_its_key_is_refused_and_left_alone() {
