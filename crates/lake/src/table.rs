@@ -239,9 +239,30 @@ impl Table {
         if !self.exists() {
             return Err(self.missing());
         }
+        self.only_entries()?;
         let log = self.log.clone();
         let state = self.block(async move { DeltaTableState::try_new(&log, None).await })?;
         self.read(state)
+    }
+
+    /// Nothing but entries stands in the log's folder: a checkpoint or a compacted entry that we did not write could
+    /// show another engine another table than the entries make (T26).
+    fn only_entries(&self) -> Result<(), TableError> {
+        let listed = self.host.list(self.log_folder(), STEP).map_err(|e| TableError::File(Arc::new(e)))?;
+        let is_ours = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let version = name.strip_suffix(".json").unwrap_or_default();
+            host::is_temporary(path) || version.len() == 20 && version.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        match listed.into_iter().find(|path| !is_ours(path)) {
+            None => Ok(()),
+            Some(path) => Err(TableError::Foreign {
+                folder: self.folder.clone(),
+                field: "a file".to_owned(),
+                found: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+                expected: "entries alone, <20 digits>.json".to_owned(),
+            }),
+        }
     }
 
     /// Commits `change` on top of `base`; when it returns `Ok` the commit is durable.
@@ -490,6 +511,23 @@ mod tests {
         assert_eq!(again.files, [file(A, 0, 1), file(B, 2, 3)]);
         assert_eq!(again.files, two.files);
         assert_eq!(again.columns.list(), columns.list());
+    }
+
+    /// T26: a checkpoint that we did not write is what another engine would read instead of our entries.
+    #[test]
+    fn a_file_in_the_log_that_is_no_entry_is_refused() {
+        for name in [
+            "_last_checkpoint",
+            "00000000000000000000.checkpoint.parquet",
+            "00000000000000000000.00000000000000000001.compacted.json",
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let table = Table::at(Host::system(), folder.path()).unwrap();
+            table.create_or_recover().unwrap();
+            Host::system().put_new(table.log_folder().join(name), b"{}", "test").unwrap();
+            let error = table.load().map(|v| v.version).unwrap_err();
+            assert!(matches!(&error, TableError::Foreign { found, .. } if found == name), "{error}");
+        }
     }
 
     #[test]
