@@ -46,6 +46,12 @@ impl Failure {
         Failure { exit, what: format!("cannot {did} {}: {}", path.display(), reason(error)), hint: None }
     }
 
+    /// What could not be read of a trail is looked into with `verify`.
+    #[must_use]
+    pub fn of_trail(self, trail: &str) -> Self {
+        if self.exit == Exit::CouldNot { self.hint(format!("run: onrecord verify {trail}")) } else { self }
+    }
+
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -64,11 +70,13 @@ pub fn reason(error: &std::io::Error) -> String {
 
 impl From<trail::SettingsError> for Failure {
     fn from(error: trail::SettingsError) -> Self {
-        let exit = match error {
-            trail::SettingsError::NotATrail(_) => Exit::WrongUse,
-            _ => Exit::CouldNot,
-        };
-        Failure::of(exit, &error)
+        match error {
+            trail::SettingsError::NotATrail(folder) => {
+                Failure::wrong_use(format!("{} is no trail: it has no trail.json", folder.display()))
+                    .hint("is the path right? (onrecord init makes a trail)")
+            }
+            error => Failure::of(Exit::CouldNot, &error),
+        }
     }
 }
 

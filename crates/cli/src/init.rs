@@ -19,6 +19,10 @@ pub struct Args {
 
 pub fn run(session: &Session, args: &Args) -> Outcome {
     let folder = session.folder(&args.trail)?;
+    if folder.root().exists() && !folder.root().is_dir() {
+        let what = format!("{} is a file, and a trail is a folder; nothing was changed", folder.root().display());
+        return Err(Failure::wrong_use(what).hint("give the name of a new or an empty folder"));
+    }
     let keys = session.keys()?;
     let settings = trail::init(&session.host, &folder, args.origin.as_deref(), keys).map_err(refused)?;
     let keys = keys.path_of_folder().display().to_string();

@@ -186,8 +186,15 @@ impl Records {
 }
 
 fn parsed(parser: &mut JsonParser, bytes: Result<&[u8], String>) -> Result<Box<Record>, String> {
-    let record = bytes.and_then(|bytes| parser.parse(bytes).map_err(|error| error.to_string()));
-    record.map(Box::new)
+    let bytes = bytes?;
+    parser.parse(bytes).map(Box::new).map_err(|error| {
+        let why = error.to_string();
+        let object = bytes.trim_ascii_start().starts_with(b"{");
+        match why.strip_prefix("record: not valid JSON: ") {
+            Some(why) if !object => format!("not a JSON object ({why})"),
+            _ => why,
+        }
+    })
 }
 
 fn too_long(what: &str, max: usize) -> String {

@@ -31,12 +31,15 @@ pub struct Args {
 
 pub fn run(session: &Session, args: &Args) -> Outcome {
     let snapshot = find::snapshot(session, &args.trail)?;
-    let found = find::record(&snapshot, &args.id)?;
+    let found = find::record(&snapshot, &args.id).map_err(|failure| failure.of_trail(&args.trail))?;
     let proof = snapshot.prove(&found).map_err(no_proof)?;
     let text = proof.proof.to_string();
     let (digest, size) = (found.digest.to_string(), proof.checkpoint.checkpoint().size());
     if let Some(output) = &args.output {
-        session.host.replace(output, text.as_bytes(), "proof", None)?;
+        session.host.replace(output, text.as_bytes(), "proof", None).map_err(|error| match &error {
+            host::FileError::Io { cause, .. } => Failure::io("write the proof to", output, cause),
+            _ => error.into(),
+        })?;
     }
     if session.json {
         let object = Object::default().field("index", found.index).field("digest", digest).field("size", size);

@@ -37,10 +37,10 @@ pub enum Sealed {
 
 pub fn run(session: &Session, args: &Args) -> Outcome {
     let snapshot = find::snapshot(session, &args.trail)?;
-    let found = find::record(&snapshot, &args.id)?;
+    let found = find::record(&snapshot, &args.id).map_err(|failure| failure.of_trail(&args.trail))?;
     say_unrecorded(session, &snapshot);
     let sealed = sealed(&snapshot, &found);
-    let about = snapshot.about(&found.stored.stamp.id)?;
+    let about = snapshot.about(&found.stored.stamp.id).map_err(|error| Failure::from(error).of_trail(&args.trail))?;
     let text = if session.json {
         json(&found, &about, &sealed, args.proof)?
     } else {

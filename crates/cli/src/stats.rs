@@ -54,7 +54,7 @@ impl Sizes {
 pub fn run(session: &Session, args: &Args) -> Outcome {
     let folder = session.folder(&args.trail)?;
     let snapshot = find::snapshot(session, &args.trail)?;
-    let census = scan::census(&snapshot)?;
+    let census = scan::census(&snapshot).map_err(|failure| failure.of_trail(&args.trail))?;
     let sizes = sizes(folder.root())?;
     let live = ask_writer(folder);
     let text = if session.json {

@@ -1,8 +1,10 @@
 //! Aligned lines that fit the terminal.
 
+use unicode_width::UnicodeWidthChar as _;
+
 use crate::session::Session;
 use crate::style::{DIM, HEAD, paint};
-use crate::text::{fit, pad, pad_left, width};
+use crate::text::{fit, pad, pad_left, width, wrap};
 
 /// The space in front of what belongs to a heading, and between columns.
 const INDENT: &str = "  ";
@@ -20,10 +22,36 @@ pub fn pairs(session: &Session, pairs: &[(String, String)]) -> String {
     let mut out = String::new();
     for (name, value) in pairs {
         let name = pad(&fit(name, names, session.glyphs.ellipsis), names);
-        let value = values.map_or_else(|| value.clone(), |max| fit(value, max, session.glyphs.ellipsis));
-        out += &format!("{INDENT}{}{INDENT}{value}\n", paint(DIM, name));
+        let lines = match values {
+            Some(max) if is_evidence(name.trim_end(), value) => broken(value, max),
+            Some(max) => vec![fit(value, max, session.glyphs.ellipsis)],
+            None => vec![value.clone()],
+        };
+        let below = format!("\n{}", " ".repeat(names + 2 * INDENT.len()));
+        out += &format!("{INDENT}{}{INDENT}{}\n", paint(DIM, name), lines.join(&below));
     }
     out
+}
+
+/// Whether a value is worth nothing by half: it holds a hash, or names what a trail was held against.
+fn is_evidence(name: &str, value: &str) -> bool {
+    name == "agrees with" || value.split(|c: char| !c.is_ascii_hexdigit()).any(|digits| digits.len() >= 64)
+}
+
+/// The text in lines of at most `max` cells, broken between words where that does, and within them where not.
+fn broken(text: &str, max: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    for words in wrap(text, max) {
+        let mut line = String::new();
+        for c in words.chars() {
+            if width(&line) + c.width().unwrap_or(0) > max {
+                lines.push(std::mem::take(&mut line));
+            }
+            line.push(c);
+        }
+        lines.push(line);
+    }
+    lines
 }
 
 /// Rows under column heads. Columns whose head begins with `>` are aligned to the right. The widest column gives way
