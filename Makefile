@@ -38,7 +38,7 @@ test-long:
 	ONRECORD_TEST_LONG=1 PROPTEST_CASES=$(or $(PROPTEST_CASES),2000) $(CARGO) test --locked --workspace
 
 bench:
-	$(CARGO) bench --locked -p record -p tlog -p journal -p lake -p trail
+	$(CARGO) bench --locked -p record -p tlog -p journal -p lake
 
 lint: fmt doc deny
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings

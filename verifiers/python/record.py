@@ -1,17 +1,25 @@
-"""One exported record: canonical bytes → commitments → content → digest, as docs/formats.md has them.
+#!/usr/bin/env python3
+"""The digest of one exported record: canonical bytes, commitments, content, digest, as docs/formats.md has them.
 
-Whatever is not as it should be is a ValueError.
+    record.py RECORD.json
+
+Prints the digest, and to standard error what the record says, so that the record is what you read and not what a label
+says. Exit status: 0; 1 INVALID; 2 wrong use, or a file that cannot be read. Standard library alone.
 """
+import argparse
+import base64
 import hashlib
 import json
 import math
 import re
 import struct
+import sys
+from pathlib import Path
 
 PARTS = ["envelope", "subject", "inputs", "parameters", "output", "explanation", "context"]
 KINDS = "decision explanation outcome oversight model access summary gap producer config erasure hold".split()
 UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-BLOB_TAG, DEPTH_MAX = 0x6F6E7262, 128
+BLOB_TAG, DEPTH_MAX, BYTES_MAX = 0x6F6E7262, 128, 64 << 20
 
 
 def need(holds, what):
@@ -201,3 +209,41 @@ def seven(values):
     each = [value is None or isinstance(value, bytes) and len(value) in (16, 32) for value in values]
     need(all(each), "what was erased is neither a salt nor a commitment")
     return values
+
+
+# ---- the command -----------------------------------------------------------------------------------------------------
+
+
+def read(path):
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not there, or is no file")
+    with path.open("rb") as file:
+        data = file.read(BYTES_MAX + 1)
+    need(len(data) <= BYTES_MAX, f"{path} is longer than {BYTES_MAX} bytes")
+    return data
+
+
+def say(text):
+    """What files hold goes to the terminal as printable ASCII and nothing else."""
+    print(re.sub(r"[^\n -~]", lambda match: ascii(match[0])[1:-1], text), file=sys.stderr)
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("record", type=Path, help="an exported record, JSON")
+    try:
+        found, says = check(read(parser.parse_args(argv).record))
+    except (ValueError, RecursionError) as error:
+        say(f"INVALID\n  {error}")
+        return 1
+    except OSError as error:
+        say(f"nothing was checked\n  {error}")
+        return 2
+    for name, value in says.items():
+        say(f"{name} " + json.dumps(value, default=lambda data: {"$bytes": base64.b64encode(data).decode()}))
+    print(found.hex())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

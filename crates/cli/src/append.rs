@@ -4,13 +4,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use record::{Limits, Record};
-use trail::{Settings, Status};
+use trail::{Folder, Settings, Status};
 
 use crate::exit::Exit;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Outcome, reason};
 use crate::input::{self, Format, Item, Source};
+use crate::intake::{Intake, Next};
 use crate::object::Object;
 use crate::session::Session;
+use crate::stop::Stop;
 use crate::style::{BAD, GOOD, WARN, paint};
 use crate::text::plain_line;
 use crate::writer::{Answer, Way};
@@ -19,6 +21,8 @@ use crate::{number, progress, time};
 /// Records in a batch at most, and the bytes after which one is full.
 const BATCH_RECORDS: usize = 1_000;
 const BATCH_BYTES: usize = 8 << 20;
+/// How long the first record of a batch waits for others.
+const BATCH_AGE: Duration = Duration::from_millis(100);
 
 /// Put records on a trail, from files or stdin
 ///
@@ -51,11 +55,16 @@ struct Tally {
     taken: u64,
     again: u64,
     refused: u64,
+    /// Someone asked to stop before everything was read.
+    stopped: bool,
+    /// Something that was to be written to stdout could not be.
+    unwritten: bool,
 }
 
 impl Tally {
     fn exit(&self) -> Exit {
         match (self.refused, self.taken + self.again) {
+            _ if self.stopped || self.unwritten => Exit::Partly,
             (0, _) => Exit::Done,
             (_, 0) => Exit::WrongUse,
             _ => Exit::Partly,
@@ -72,15 +81,23 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
     }
     let started = session.host.monotonic();
     let way = Way::find(session, &folder)?;
-    let mut append = Append { session, way, receipts: args.receipts, tally: Tally::default(), batch: Batch::default() };
-    let broken = append.all(&sources);
-    let Append { way, tally, .. } = append;
-    let status = match (way.finish(session, args.settle), broken) {
+    let stop = Stop::on_signals()?;
+    let (tally, batch) = (Tally::default(), Batch::default());
+    let mut append = Append { session, folder: &folder, way, receipts: args.receipts, tally, batch };
+    let broken = append.all(sources, &stop);
+    let Append { way, mut tally, .. } = append;
+    let status = match (way.finish(session, &folder, args.settle, &stop), broken) {
         (Ok(status), Ok(())) => status,
         (finished, broken) => return Err(interrupted(broken.err().or(finished.err()), &tally)),
     };
     let took = session.host.monotonic().saturating_sub(started);
-    summary(session, args, &tally, &status, took)?;
+    if tally.stopped {
+        session.error("the append was interrupted: what had been read is on record, the rest of the input is not");
+    }
+    if let Err(failure) = summary(session, args, &tally, &status, took) {
+        session.error(&format!("{} (the records are kept)", failure.what));
+        tally.unwritten = true;
+    }
     Ok(tally.exit())
 }
 
@@ -89,7 +106,8 @@ fn interrupted(failure: Option<Failure>, tally: &Tally) -> Failure {
     let mut failure = failure.unwrap_or_else(|| Failure::could_not("the append was interrupted"));
     if tally.taken > 0 {
         failure.exit = Exit::Partly;
-        failure.what = format!("{} (after {} were taken)", failure.what, number::of(tally.taken, "record", "records"));
+        let taken = number::of(tally.taken, "record was", "records were");
+        failure.what = format!("{} (after {taken} taken)", failure.what);
         failure.hint.get_or_insert_with(|| "run it again: records that have an id are taken once".to_owned());
     }
     failure
@@ -118,11 +136,14 @@ fn check_all(session: &Session, sources: &mut [Source]) -> Result<(), Failure> {
 
 fn report(session: &Session, at: &str, reason: &str) -> Result<(), Failure> {
     if session.json {
-        let fault = Object::default().field("at", at).field("reason", reason).end();
-        return session.print(&Object::default().raw("error", &fault).line());
+        return session.print(&fault(at, reason));
     }
     session.error(&format!("{}: {}", plain_line(at), plain_line(reason)));
     Ok(())
+}
+
+fn fault(at: &str, reason: &str) -> String {
+    Object::default().raw("error", &Object::default().field("at", at).field("reason", reason).end()).line()
 }
 
 /// Records on their way, and where each stood.
@@ -131,10 +152,13 @@ struct Batch {
     records: Vec<Record>,
     places: Vec<String>,
     bytes: usize,
+    /// When the first of them came.
+    since: Duration,
 }
 
 struct Append<'a> {
     session: &'a Session,
+    folder: &'a Folder,
     way: Way,
     receipts: bool,
     tally: Tally,
@@ -142,37 +166,49 @@ struct Append<'a> {
 }
 
 impl Append<'_> {
-    fn all(&mut self, sources: &[Source]) -> Result<(), Failure> {
-        let bar = progress::counter(self.session, "appending");
-        for source in sources {
-            let mut records = source.open(Limits::DEFAULT)?;
-            loop {
-                let next = records.next();
+    fn all(&mut self, sources: Vec<Source>, stop: &Stop) -> Result<(), Failure> {
+        let mut bar = progress::counter(self.session, "appending");
+        let intake = Intake::begin(sources, stop.clone())?;
+        loop {
+            match intake.next(self.patience()) {
+                Ok(Next::Item(item)) => {
+                    bar.aside(|| self.take(*item))?;
+                    bar.at(self.tally.taken + self.tally.again + self.tally.refused);
+                }
+                Ok(Next::Nothing) => bar.aside(|| self.flush())?,
+                Ok(Next::End) => return bar.aside(|| self.flush()),
+                Ok(Next::Stopped) => {
+                    self.tally.stopped = true;
+                    return bar.aside(|| self.flush());
+                }
                 // What was read before a disk error is appended all the same.
-                let Ok(Some(item)) = next else {
-                    self.flush()?;
-                    next?;
-                    break;
-                };
-                bar.suspend(|| self.take(item))?;
-                bar.set_position(self.tally.taken + self.tally.again + self.tally.refused);
+                Err(failure) => {
+                    bar.aside(|| self.flush())?;
+                    return Err(failure);
+                }
             }
         }
-        bar.finish_and_clear();
-        Ok(())
+    }
+
+    /// How long what was read may wait for more.
+    fn patience(&self) -> Duration {
+        if self.batch.records.is_empty() {
+            return BATCH_AGE;
+        }
+        BATCH_AGE.saturating_sub(self.session.host.monotonic().saturating_sub(self.batch.since))
     }
 
     fn take(&mut self, item: Item) -> Result<(), Failure> {
         match item.record {
             Ok(record) => {
+                if self.batch.records.is_empty() {
+                    self.batch.since = self.session.host.monotonic();
+                }
                 self.batch.bytes += record.parts.total_bytes();
                 self.batch.records.push(*record);
                 self.batch.places.push(item.at);
             }
-            Err(reason) => {
-                self.tally.refused += 1;
-                report(self.session, &item.at, &reason)?;
-            }
+            Err(reason) => self.refuse(&item.at, &reason)?,
         }
         if self.batch.records.len() >= BATCH_RECORDS || self.batch.bytes >= BATCH_BYTES {
             self.flush()?;
@@ -180,12 +216,21 @@ impl Append<'_> {
         Ok(())
     }
 
+    fn refuse(&mut self, at: &str, reason: &str) -> Result<(), Failure> {
+        self.tally.refused += 1;
+        if self.session.json {
+            self.write(&fault(at, reason));
+            return Ok(());
+        }
+        report(self.session, at, reason)
+    }
+
     fn flush(&mut self) -> Result<(), Failure> {
         let Batch { records, places, .. } = std::mem::take(&mut self.batch);
         if records.is_empty() {
             return Ok(());
         }
-        let answers = self.way.append(records, self.receipts)?;
+        let answers = self.way.append(self.session, self.folder, records, self.receipts)?;
         let mut lines = String::new();
         for (at, answer) in places.iter().zip(answers) {
             match answer {
@@ -193,22 +238,37 @@ impl Append<'_> {
                     *(if again { &mut self.tally.again } else { &mut self.tally.taken }) += 1;
                     receipt.into_iter().for_each(|receipt| lines += &format!("{receipt}\n"));
                 }
-                Answer::Refused(reason) => {
-                    self.tally.refused += 1;
-                    report(self.session, at, &reason)?;
-                }
+                Answer::Refused(reason) => self.refuse(at, &reason)?,
             }
         }
-        if lines.is_empty() { Ok(()) } else { self.session.print(&lines) }
+        self.write(&lines);
+        Ok(())
+    }
+
+    /// Writes to stdout while that works. The records matter more: they go on being taken when it does not.
+    fn write(&mut self, lines: &str) {
+        if lines.is_empty() || self.tally.unwritten {
+            return;
+        }
+        if let Err(error) = self.session.write(lines) {
+            self.tally.unwritten = true;
+            let what = if self.receipts { "receipts" } else { "what is wrong with records" };
+            let why = reason(&error);
+            self.session.error(&format!("{what} cannot be written to stdout any more ({why}); recording goes on"));
+        }
     }
 }
 
 fn summary(session: &Session, args: &Args, tally: &Tally, status: &Status, took: Duration) -> Result<(), Failure> {
     if session.json {
+        if tally.unwritten {
+            return Ok(());
+        }
         let summary = Object::default()
             .field("taken", tally.taken)
             .field("again", tally.again)
             .field("refused", tally.refused)
+            .field("interrupted", tally.stopped)
             .field("sealed", status.sealed)
             .field("settled", status.settled)
             .field("seconds", (took.as_secs_f64() * 1e3).round() / 1e3)
@@ -221,6 +281,9 @@ fn summary(session: &Session, args: &Args, tally: &Tally, status: &Status, took:
         _ => (BAD, "nothing appended:"),
     };
     let mut line = format!("{} {}", paint(style, word), number::of(tally.taken, "record", "records"));
+    if tally.taken + tally.again + tally.refused == 0 && !tally.stopped {
+        line = format!("{} the input held no records", paint(WARN, "nothing appended:"));
+    }
     if tally.again > 0 {
         line += &format!(", {} on record already", number::count(tally.again));
     }

@@ -8,6 +8,9 @@ use crate::text::{fit, pad, pad_left, width};
 /// Bars drawn at most; the rest are counted.
 const BARS_MAX: usize = 30;
 
+/// Cells of a line that are no name, value, bar or figure: the spaces and the axis.
+const SPACES: usize = 9;
+
 /// One attribution.
 pub struct Bar {
     /// The feature.
@@ -49,7 +52,7 @@ impl Plan {
         let columns = session.columns();
         let names = most(&|bar| width(&bar.name)).min(columns * 3 / 10);
         let figures = most(&|bar| width(&number::signed(bar.value)));
-        let free = columns.saturating_sub(names + figures + 8);
+        let free = columns.saturating_sub(names + figures + SPACES);
         let givens = most(&|bar| bar.given.as_deref().map_or(0, width));
         // What a feature was is told beside its bar where there is room for both.
         let givens = if free >= 60 { givens.min(free - 40) } else { 0 };
@@ -84,5 +87,28 @@ impl Plan {
         let full = self.glyphs.full.to_string().repeat(halves / 2);
         let half = half.filter(|_| halves % 2 == 1).map(String::from).unwrap_or_default();
         if leftwards { half + &full } else { full + &half }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chart_fits_every_terminal_and_its_longest_bar_is_the_largest() {
+        let bar =
+            |name: &str, value: f64, given: &str| Bar { name: name.to_owned(), value, given: Some(given.to_owned()) };
+        for glyphs in [Glyphs::UNICODE, Glyphs::ASCII] {
+            for columns in 60..200 {
+                let session = Session { width: Some(columns), glyphs, ..Session::plain() };
+                let long = "a value that takes quite some room to tell";
+                let bars =
+                    vec![bar("age", 0.1, "7"), bar("income_of_the_household", -2.0, long), bar("nan", f64::NAN, "")];
+                let chart = anstream::adapter::strip_str(&chart(&session, bars)).to_string();
+                assert!(chart.lines().all(|line| width(line) <= columns), "{columns}:\n{chart}");
+                assert!(chart.lines().any(|line| line.contains("-2.0000") && line.contains(glyphs.full)), "{chart}");
+            }
+        }
     }
 }

@@ -225,15 +225,19 @@ fn tamper(tale: &mut Tale<'_>, applicant: &Applicant) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A second trail under the same name and key, with one value changed before anything was sealed.
+/// A second trail under the same name and key, with one value changed before anything was sealed. Whoever does this
+/// takes the key alone along, and not what stands beside it: the mark of what it has signed.
 fn rewrite_history(session: &Session, applicant: &Applicant, amount: f64) -> Result<(), Failure> {
-    let folder = Folder::new("rewritten");
-    for part in [folder.entries(), folder.tiles(), folder.journal()] {
-        session.host.create_dir_all(part, "demo")?;
-    }
-    data::copy_file(session, &Folder::new(TRAIL).settings(), &folder.settings())?;
+    let (folder, thief) = (Folder::new("rewritten"), KeyFolder("stolen".into()));
+    let made = trail::init(&session.host, &folder, None, &thief);
+    made.map_err(|error| Failure::of(Exit::CouldNot, &error))?;
+    let original = Folder::new(TRAIL);
+    data::copy_file(session, &original.settings(), &folder.settings())?;
+    let settings = trail::Settings::read(&session.host, &original)?;
+    let key = settings.verifier_key().map_err(|error| Failure::of(Exit::CouldNot, &error))?;
+    data::copy_file(session, &session.keys()?.path(&key), &thief.path(&key))?;
     data::write_changed(session, "data/rewritten.ndjson", applicant, amount)?;
-    let silent = Session { quiet: true, json: false, ..session.clone() };
+    let silent = Session { quiet: true, json: false, keys: Some(thief), ..session.clone() };
     append::run(&silent, &append_args("rewritten", "data/rewritten.ndjson"))?;
     Ok(())
 }

@@ -11,6 +11,9 @@ use crate::text::plain;
 /// Digits of a beginning at least: fewer are the same for every record of some days.
 const PREFIX_DIGITS_MIN: usize = 8;
 
+/// Candidates that are listed.
+const LISTED: usize = 5;
+
 /// A trail as it stands.
 pub fn snapshot(session: &Session, trail: &str) -> Result<Snapshot, Failure> {
     Ok(Reader::new(&session.host, &session.folder(trail)?).snapshot()?)
@@ -58,8 +61,9 @@ fn by_prefix(snapshot: &Snapshot, named: &str) -> Result<Found, Failure> {
             snapshot.get(*index)?.ok_or_else(gone)
         }
         several => {
-            let listed: Vec<String> = several.iter().map(|(id, index)| format!("{id} (index {index})")).collect();
-            let what = format!("{} begins the ids of {} records or more", hyphenated(&digits), several.len());
+            let listed = several.iter().take(LISTED).map(|(id, index)| format!("{id} (index {index})"));
+            let listed: Vec<String> = listed.chain((several.len() > LISTED).then(|| "…".to_owned())).collect();
+            let what = format!("{} begins the ids of several records", hyphenated(&digits));
             Err(Failure::wrong_use(what).hint(format!("say which: {}", listed.join(", "))))
         }
     }

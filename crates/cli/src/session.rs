@@ -8,7 +8,7 @@ use trail::{Folder, KeyFolder};
 
 use crate::args::Global;
 use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, reason};
 use crate::style::{self, Glyphs};
 use crate::text;
 
@@ -38,6 +38,20 @@ impl Session {
         }
     }
 
+    /// A session of no terminal, for tests of what draws.
+    #[cfg(test)]
+    pub fn plain() -> Session {
+        Session {
+            host: Host::system(),
+            keys: None,
+            json: false,
+            quiet: false,
+            verbose: false,
+            glyphs: Glyphs::UNICODE,
+            width: None,
+        }
+    }
+
     /// The trail that an argument names.
     pub fn folder(&self, trail: &str) -> Result<Folder, Failure> {
         if trail.starts_with("http://") || trail.starts_with("https://") {
@@ -58,15 +72,20 @@ impl Session {
         self.width.unwrap_or(100)
     }
 
-    /// Writes to stdout: the result.
+    /// Writes to stdout: the result. Whoever closed it has seen enough.
     pub fn print(&self, text: &str) -> Result<(), Failure> {
-        let mut out = anstream::stdout().lock();
-        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-            // Whoever read the output has seen enough.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
-            Err(error) => Err(Failure::could_not(format!("cannot write to stdout: {error}"))),
-            Ok(()) => Ok(()),
+        match self.write(text) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(Failure::could_not(format!("cannot write to stdout: {}", reason(&error))))
+            }
+            _ => Ok(()),
         }
+    }
+
+    /// Writes to stdout, for who must know whether that worked.
+    pub fn write(&self, text: &str) -> io::Result<()> {
+        let mut out = anstream::stdout().lock();
+        out.write_all(text.as_bytes()).and_then(|()| out.flush())
     }
 
     /// Writes a line to stderr: what is worth knowing beside the result.

@@ -1,8 +1,10 @@
 //! `onrecord stats`: what a trail holds, what that costs, and how far it is behind.
 
 use std::path::Path;
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
 
-use trail::{RemoteWriter, Snapshot, Status};
+use trail::{Folder, RemoteWriter, Snapshot, Status};
 
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
@@ -21,6 +23,17 @@ use crate::text::plain;
 pub struct Args {
     /// The trail's folder
     pub trail: String,
+}
+
+/// How long a writer may take to say how it is.
+const ANSWER_MAX: Duration = Duration::from_secs(2);
+
+/// What there is of a writer.
+enum Live {
+    Running(Box<Status>),
+    /// It listens, and says nothing: it is stopped, or far too busy.
+    Silent,
+    None,
 }
 
 /// Bytes of a trail's folder, by what they are for.
@@ -43,14 +56,33 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
     let snapshot = find::snapshot(session, &args.trail)?;
     let census = scan::census(&snapshot)?;
     let sizes = sizes(folder.root())?;
-    let live = RemoteWriter::connect(&folder).ok().flatten().and_then(|mut remote| remote.status().ok());
+    let live = ask_writer(folder);
     let text = if session.json {
-        json(&snapshot, &census, &sizes, live.as_ref())?
+        json(&snapshot, &census, &sizes, &live)?
     } else {
-        text(session, &snapshot, &census, &sizes, live.as_ref())
+        text(session, &snapshot, &census, &sizes, &live)
     };
     session.print(&text)?;
     Ok(Exit::Done)
+}
+
+/// The trail's writer, if it answers soon.
+fn ask_writer(folder: Folder) -> Live {
+    let (sender, answer) = sync_channel(1);
+    let ask = move || {
+        let status = RemoteWriter::connect(&folder).ok().flatten().and_then(|mut remote| remote.status().ok());
+        // Whoever asked may have given up.
+        let _ = sender.send(status);
+    };
+    // A thread that waits for an answer for ever ends with the process.
+    if std::thread::Builder::new().name("status".into()).spawn(ask).is_err() {
+        return Live::Silent;
+    }
+    match answer.recv_timeout(ANSWER_MAX) {
+        Ok(Some(status)) => Live::Running(Box::new(status)),
+        Ok(None) => Live::None,
+        Err(_) => Live::Silent,
+    }
 }
 
 /// Every file in the folder is counted, by its length.
@@ -109,7 +141,7 @@ fn pair(name: &str, value: impl Into<String>) -> (String, String) {
     (name.to_owned(), value.into())
 }
 
-fn text(session: &Session, snapshot: &Snapshot, census: &Census, sizes: &Sizes, live: Option<&Status>) -> String {
+fn text(session: &Session, snapshot: &Snapshot, census: &Census, sizes: &Sizes, live: &Live) -> String {
     let mut out = format!("{} {}\n", paint(HEAD, "trail"), plain(&snapshot.settings().origin));
     let mut lines = holds(snapshot, census);
     lines.extend(seal(snapshot));
@@ -149,8 +181,12 @@ fn seal(snapshot: &Snapshot) -> Pairs {
     vec![pair("checkpoint", covers + &behind), pair("root", hex(checkpoint.root().as_bytes()))]
 }
 
-fn writer(live: Option<&Status>) -> (String, String) {
-    let Some(status) = live else { return pair("writer", "none running") };
+fn writer(live: &Live) -> (String, String) {
+    let status = match live {
+        Live::Running(status) => status,
+        Live::Silent => return pair("writer", "does not answer"),
+        Live::None => return pair("writer", "none running"),
+    };
     let failing = status.settle_error.as_ref().map(|error| format!(", settling fails: {}", plain(error)));
     let journal = number::bytes(status.journal_bytes);
     pair("writer", format!("running, {journal} in its journal{}", failing.unwrap_or_default()))
@@ -169,7 +205,7 @@ fn costs(snapshot: &Snapshot, census: &Census, sizes: &Sizes) -> Pairs {
     lines
 }
 
-fn json(snapshot: &Snapshot, census: &Census, sizes: &Sizes, live: Option<&Status>) -> Result<String, Failure> {
+fn json(snapshot: &Snapshot, census: &Census, sizes: &Sizes, live: &Live) -> Result<String, Failure> {
     let models = census.models.iter().map(|((name, version), count)| {
         Object::default().field("name", name).field("version", version).field("decisions", count).end()
     });
@@ -198,5 +234,9 @@ fn json(snapshot: &Snapshot, census: &Census, sizes: &Sizes, live: Option<&Statu
             Object::default().field("size", checkpoint.size()).field("root", hex(checkpoint.root().as_bytes()));
         object = object.raw("checkpoint", &checkpoint.end());
     }
-    Ok(object.field("writer", live).line())
+    Ok(match live {
+        Live::Running(status) => object.field("writer", status).line(),
+        Live::Silent => object.raw("writer", &Object::default().field("answers", false).end()).line(),
+        Live::None => object.raw("writer", "null").line(),
+    })
 }

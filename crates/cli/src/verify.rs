@@ -69,12 +69,11 @@ pub fn check(
         Ok((path.display().to_string(), bytes))
     };
     let against = Against { pins: pins.iter().map(read).collect::<Result<_, Failure>>()?, policy };
-    let bar = progress::bar(session, "hashing", 0);
+    let mut bar = progress::bar(session, "hashing");
     let report = trail::verify(&session.host, folder, &against, &mut |progress| {
-        bar.set_length(progress.total);
-        bar.set_position(progress.done);
+        bar.of(progress.done, progress.total);
     });
-    bar.finish_and_clear();
+    drop(bar);
     report.map_err(|error| match error {
         VerifyError::Settings(error) => error.into(),
         VerifyError::Pin { .. } => Failure::of(Exit::WrongUse, &error),
@@ -106,7 +105,7 @@ pub fn verdict(verdict: Verdict) -> String {
 fn meaning(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Valid => "everything agrees, and with what you brought",
-        Verdict::Consistent => "everything here agrees; nothing from outside was brought to hold it against",
+        Verdict::Consistent => "all that is here agrees; nothing was brought to hold it against",
         Verdict::Invalid => "something is not what was sealed",
         Verdict::Incomplete => "something that was sealed is not here",
     }

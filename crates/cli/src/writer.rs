@@ -3,22 +3,28 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use record::Record;
-use trail::{Folder, Intake, LockError, OpenError, Options, RemoteOutcome, RemoteWriter, Status, Writer, WriterSocket};
+use record::{Envelope, Part, Record};
+use trail::{
+    Folder, Intake, LockError, OpenError, Options, RemoteOutcome, RemoteWriter, SocketError, Status, Writer,
+    WriterSocket,
+};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::session::Session;
+use crate::stop::Stop;
 use crate::time;
 
 /// How long a trail may be held by a process that does not listen: one that is starting, or ending.
 const BUSY_MAX: Duration = Duration::from_secs(30);
 /// How long others may go on appending through us when our own work is done.
 const OTHERS_MAX: Duration = Duration::from_secs(60);
+/// Connections that may be lost over one batch.
+const LOST_MAX: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(25);
 
 /// Unsettled records that are worth a file.
-const SETTLE_RECORDS: u64 = 1_000;
+const SETTLE_RECORDS: u64 = 100;
 /// The age at which even one is, nanoseconds.
 const SETTLE_AGE_NS: i64 = 60_000_000_000;
 
@@ -72,34 +78,57 @@ impl Way {
         Ok(Way::Own { writer, socket, origin })
     }
 
-    /// Appends a batch; what became of each record, in order.
-    pub fn append(&mut self, records: Vec<Record>, receipts: bool) -> Result<Vec<Answer>, Failure> {
-        match self {
-            Way::Own { writer, origin, .. } => {
-                if writer.status().journal_bytes > Options::default().backlog_bytes_max / 2 {
-                    writer.settle()?;
+    /// Appends a batch; what became of each record, in order. A writer that ends in the middle is no reason to end:
+    /// the batch is sent again, to the next writer or by this process as the writer.
+    pub fn append(
+        &mut self,
+        session: &Session,
+        folder: &Folder,
+        mut records: Vec<Record>,
+        receipts: bool,
+    ) -> Result<Vec<Answer>, Failure> {
+        let mut lost = 0;
+        while let Way::Through(remote) = self {
+            // Nobody knows whether what was sent when a connection ended is on record. With an id it can be sent again.
+            records.iter_mut().try_for_each(|record| identify(session, record))?;
+            match remote.append(&records, Intake::Import) {
+                Ok(outcomes) => {
+                    return Ok(outcomes.into_iter().map(|outcome| other_answer(outcome, receipts)).collect());
                 }
-                let outcomes = writer.append(records, Intake::Import)?;
-                Ok(outcomes.into_iter().map(|outcome| own_answer(origin, outcome, receipts)).collect())
-            }
-            Way::Through(remote) => {
-                let outcomes = remote.append(&records, Intake::Import)?;
-                Ok(outcomes.into_iter().map(|outcome| other_answer(outcome, receipts)).collect())
+                Err(SocketError::Io { .. }) if lost < LOST_MAX => {
+                    lost += 1;
+                    session.detail(|| "the trail's writer has ended; sending again what it did not answer".to_owned());
+                    *self = Way::find(session, folder)?;
+                }
+                Err(error) => return Err(error.into()),
             }
         }
+        let Way::Own { writer, origin, .. } = self else { return Ok(Vec::new()) };
+        if writer.status().journal_bytes > Options::default().backlog_bytes_max / 2 {
+            writer.settle()?;
+        }
+        let outcomes = writer.append(records, Intake::Import)?;
+        Ok(outcomes.into_iter().map(|outcome| own_answer(origin, outcome, receipts)).collect())
     }
 
     /// Seals everything, settles what is worth it or everything if told to, and lets the trail go.
-    pub fn finish(self, session: &Session, settle: bool) -> Result<Status, Failure> {
-        match self {
-            Way::Through(mut remote) => {
-                let status = remote.seal()?;
-                if settle { Ok(remote.settle()?) } else { Ok(status) }
+    pub fn finish(mut self, session: &Session, folder: &Folder, settle: bool, stop: &Stop) -> Result<Status, Failure> {
+        let mut lost = 0;
+        while let Way::Through(remote) = &mut self {
+            match remote.seal().and_then(|status| if settle { remote.settle() } else { Ok(status) }) {
+                Err(SocketError::Io { .. }) if lost < LOST_MAX => {
+                    lost += 1;
+                    self = Way::find(session, folder)?;
+                }
+                done => return Ok(done?),
             }
+        }
+        match self {
+            Way::Through(mut remote) => Ok(remote.seal()?),
             Way::Own { writer, socket, .. } => {
                 writer.wait_sealed()?;
                 settle_if_worth_it(session, &writer, settle);
-                await_others(session, &writer);
+                await_others(session, &writer, stop);
                 drop(socket);
                 // Sealed again: others may have appended since.
                 writer.wait_sealed()?;
@@ -115,6 +144,22 @@ impl Way {
     }
 }
 
+/// Gives a record that has none an id, as its sender.
+fn identify(session: &Session, record: &mut Record) -> Result<(), Failure> {
+    if record.id.is_some() {
+        return Ok(());
+    }
+    let Some(canonical) = record.parts.get(Part::Envelope) else { return Ok(()) };
+    let id = session.host.uuid_v7();
+    let mut envelope = Envelope::read(canonical)?;
+    envelope.id = Some(id);
+    let mut canonical = Vec::new();
+    envelope.write(&mut canonical);
+    record.parts.set(Part::Envelope, &canonical);
+    record.id = Some(id);
+    Ok(())
+}
+
 fn waited(session: &Session, started: Duration) -> Duration {
     session.host.monotonic().saturating_sub(started)
 }
@@ -124,7 +169,7 @@ fn connect(folder: &Folder) -> Result<Option<RemoteWriter>, Failure> {
     let Some(mut remote) = RemoteWriter::connect(folder)? else { return Ok(None) };
     match remote.status() {
         Ok(_) => Ok(Some(remote)),
-        Err(trail::SocketError::Io { .. }) => Ok(None),
+        Err(SocketError::Io { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
@@ -179,13 +224,13 @@ fn settle_if_worth_it(session: &Session, writer: &Writer, all: bool) {
 }
 
 /// Waits until nobody appends through this process any more. The socket holds the writer once, and each connection.
-fn await_others(session: &Session, writer: &Arc<Writer>) {
+fn await_others(session: &Session, writer: &Arc<Writer>, stop: &Stop) {
     const OURS: usize = 2;
     let started = session.host.monotonic();
     if Arc::strong_count(writer) > OURS {
         session.detail(|| "waiting for others who append through this process".to_owned());
     }
-    while Arc::strong_count(writer) > OURS && waited(session, started) < OTHERS_MAX {
+    while Arc::strong_count(writer) > OURS && waited(session, started) < OTHERS_MAX && !stop.asked() {
         std::thread::sleep(PAUSE);
     }
 }

@@ -100,7 +100,7 @@ fn main() {
     let folder = tempfile::tempdir().unwrap();
     // KEEP=<an empty folder> leaves the table there, to look at with other tools.
     let path = std::env::var_os("KEEP").map_or(folder.path().to_owned(), std::path::PathBuf::from);
-    let mut lake = Lake::open(Host::system(), &path).unwrap();
+    let mut lake = Lake::create(Host::system(), &path).unwrap();
     let plan = timed("plan", n, || plan_settle(lake.snapshot(), &records).unwrap());
     timed("settle (write, fsync, read back, commit)", n, || {
         lake.settle(&plan, &|index| digests.get(index as usize).copied()).unwrap();

@@ -303,7 +303,7 @@ mod tests {
     use crate::settle::Lake;
 
     fn lake(folder: &std::path::Path, records: &[(u64, Stored)]) -> Snapshot {
-        let mut lake = Lake::open(Host::builder().random_seed(9).build(), folder).unwrap();
+        let mut lake = Lake::create(Host::builder().random_seed(9).build(), folder).unwrap();
         let plan = plan_settle(lake.snapshot(), records).unwrap();
         lake.settle(&plan, &|index| Some(records[index as usize].1.digest())).unwrap().clone()
     }

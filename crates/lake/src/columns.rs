@@ -139,7 +139,7 @@ impl Column {
 }
 
 /// Envelope fields with a column of their own, by path; other envelope fields go to `envelope:rest`.
-/// `kind`, `id` and `time` are not here: `row` keeps them, since the stamp has a say in them.
+/// `kind`, `id` and `time` are not here: they are among [`FIXED`], since the stamp has a say in them.
 pub(crate) const ENVELOPE: &[(&str, ColumnType)] = &[
     ("clock.max_error_ns", ColumnType::Int),
     ("clock.source", ColumnType::Str),

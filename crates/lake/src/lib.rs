@@ -9,7 +9,7 @@
 //! # Entry points
 //!
 //! * [`plan_settle`] decides which records go to which file and which paths become columns; it touches nothing.
-//! * [`Lake`] is the one writer: it carries plans out and removes what a crash left behind.
+//! * [`Lake`] is the one writer: it carries plans out, and removes what a crash left behind once it is asked to sweep.
 //! * [`Snapshot`] is one version: it reads files as records, finds single records, and checks files.
 //!
 //! # What holds

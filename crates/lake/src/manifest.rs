@@ -6,6 +6,8 @@
 
 use std::collections::HashMap;
 
+use deltalake_core::kernel::Add;
+
 /// The version of the file format that this crate writes.
 pub const FORMAT: u32 = 1;
 
@@ -44,13 +46,33 @@ pub struct Manifest {
 pub enum ManifestError {
     /// A tag is missing or cannot be read.
     #[error(
-        "the log entry of file {path:?} has no usable tag {tag:?}; another tool wrote it, or _delta_log was changed"
+        "the log entry of file {path:?} has no usable tag {tag:?}; another tool wrote it, or _delta_log was changed: restore it from a copy"
     )]
     Tag {
         /// The file.
         path: String,
         /// The tag.
         tag: &'static str,
+    },
+    /// The path is not the name of a file in the table's folder that this crate gave.
+    #[error(
+        "the log names the file {path:?}, which is not of the form settle-<20 digits>-<16 hexadecimal>.parquet; another tool wrote it, or _delta_log was changed: restore it from a copy"
+    )]
+    Path {
+        /// The path.
+        path: String,
+    },
+    /// The entry has a field that no entry of this crate has, and by which other engines read other rows.
+    #[error(
+        "the log entry of file {path:?} has {field} {found}; another tool wrote it, or _delta_log was changed: restore it from a copy"
+    )]
+    Field {
+        /// The file.
+        path: String,
+        /// The field.
+        field: &'static str,
+        /// What stands there.
+        found: String,
     },
     /// A format of a later version.
     #[error("file {path:?} has format {found}, this version reads up to {FORMAT}; use the version that wrote it")]
@@ -60,14 +82,6 @@ pub enum ManifestError {
         /// Its format.
         found: u32,
     },
-}
-
-/// What Delta's `add` action gives of a file.
-pub(crate) struct Added {
-    pub path: String,
-    pub bytes: i64,
-    pub tags: HashMap<String, Option<String>>,
-    pub stats: Option<String>,
 }
 
 impl Manifest {
@@ -89,8 +103,24 @@ impl Manifest {
     }
 
     /// The manifest that an `add` action carries.
-    pub(crate) fn read(added: Added) -> Result<Self, ManifestError> {
-        let Added { path, bytes, tags, stats } = added;
+    pub(crate) fn read(add: Add) -> Result<Self, ManifestError> {
+        if watermark_of(&add.path).is_none() {
+            return Err(ManifestError::Path { path: add.path });
+        }
+        // Each of these makes another engine read other values or rows than stand in the file.
+        let foreign = [
+            ("partitionValues", (!add.partition_values.is_empty()).then(|| format!("{:?}", add.partition_values))),
+            ("deletionVector", add.deletion_vector.as_ref().map(|vector| format!("{vector:?}"))),
+            ("baseRowId", add.base_row_id.map(|id| id.to_string())),
+            ("defaultRowCommitVersion", add.default_row_commit_version.map(|version| version.to_string())),
+            ("clusteringProvider", add.clustering_provider),
+        ];
+        for (field, found) in foreign {
+            if let Some(found) = found {
+                return Err(ManifestError::Field { path: add.path, field, found });
+            }
+        }
+        let (path, stats, tags) = (add.path, add.stats, add.tags.unwrap_or_default());
         let tag = |tag: &'static str| {
             let value = tags.get(tag).cloned().flatten();
             value.ok_or_else(|| ManifestError::Tag { path: path.clone(), tag })
@@ -113,11 +143,24 @@ impl Manifest {
             sha256: unhex(&tag("onrecord.sha256")?).ok_or_else(|| unusable("onrecord.sha256"))?,
             min_id: tag("onrecord.min_id")?,
             max_id: tag("onrecord.max_id")?,
-            bytes: u64::try_from(bytes).map_err(|_| unusable("size"))?,
+            bytes: u64::try_from(add.size).map_err(|_| unusable("size"))?,
             stats: stats.unwrap_or_default(),
             path,
         })
     }
+}
+
+/// The name of a data file written at that watermark.
+pub(crate) fn file_name(watermark: u64, random: u64) -> String {
+    format!("settle-{watermark:020}-{random:016x}.parquet")
+}
+
+/// The watermark at which a data file was written, if it is named exactly as [`file_name`] does.
+pub(crate) fn watermark_of(name: &str) -> Option<u64> {
+    let (watermark, random) = name.strip_prefix("settle-")?.strip_suffix(".parquet")?.split_once('-')?;
+    let digits = watermark.len() == 20 && watermark.bytes().all(|b| b.is_ascii_digit());
+    let hexadecimal = random.len() == 16 && random.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    (digits && hexadecimal).then(|| watermark.parse().ok()).flatten()
 }
 
 /// Lower-case hexadecimal.

@@ -7,20 +7,23 @@
 //!
 //! A crash or an error anywhere before the commit leaves only data files that no version names. They are called
 //! `settle-<watermark>-…`, and every committed file of that watermark is named by the version that set the next one,
-//! so a file that no version names and whose watermark is not below the table's is an orphan. Only the writer removes
-//! them, before each settle and when it opens; a reader never does.
+//! so a file that no version names and whose watermark is not below the table's is an orphan. It looks the same as a
+//! file whose log entry was lost, so opening removes nothing: [`Lake::sweep`] does, once the caller knows from where
+//! its journal holds the records, and each settle does before it writes. A reader never does.
 
+use std::collections::HashSet;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use host::{FileError, Host};
 use record::Digest;
 
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, file_name, watermark_of};
 use crate::plan::{PlannedFile, SettlePlan};
 use crate::reader::{FileReader, ReadError};
 use crate::snapshot::Snapshot;
-use crate::table::{Change, Table, TableError};
+use crate::table::{Change, Table, TableError, Version};
 use crate::writer::{self, Row, STEP, WriteError};
 
 /// Why records were not settled. Nothing of the journal may be dropped.
@@ -36,6 +39,18 @@ pub enum SettleError {
         planned: u64,
         /// The version that is current.
         found: u64,
+    },
+    /// No version names the file, and its records may be nowhere else: the Delta log is older than the file.
+    #[error(
+        "file {file:?} holds records that neither table nor journal has: it was written at watermark {watermark}, and the journal has records {} to {}; nothing was removed; restore _delta_log from a copy, do not append", journal.start, journal.end
+    )]
+    Unnamed {
+        /// The file.
+        file: String,
+        /// The watermark in its name: no record in it has a lower index.
+        watermark: u64,
+        /// The records that the journal has.
+        journal: Range<u64>,
     },
     /// Files could not be listed, removed or fsynced.
     #[error(transparent)]
@@ -110,14 +125,39 @@ pub struct Lake {
 }
 
 impl Lake {
-    /// Opens the lake in `folder`, or makes it; removes what a crash left behind.
+    /// Makes the lake in `folder`, empty; for a trail that is being made. What an interrupted call left is completed,
+    /// and a table that is there already is opened as it is. Data files without a table are an error.
+    pub fn create(host: Host, folder: impl AsRef<Path>) -> Result<Self, SettleError> {
+        let table = Table::at(host, folder.as_ref())?;
+        if !table.exists() {
+            table.host().create_dir_all(table.folder(), STEP)?;
+            let paths = table.host().list(table.folder(), STEP)?;
+            if paths.iter().any(|path| watermark_of(name_of(path)).is_some()) {
+                return Err(TableError::Missing { folder: table.folder().to_owned() }.into());
+            }
+        }
+        let version = table.create_or_recover()?;
+        Ok(Self::of(table, version))
+    }
+
+    /// Opens the lake in `folder`. Makes no table and removes nothing: whether the log is the newest is for the caller
+    /// to find out, who then calls [`Lake::sweep`].
     pub fn open(host: Host, folder: impl AsRef<Path>) -> Result<Self, SettleError> {
         let table = Table::at(host, folder.as_ref())?;
-        let version = table.create_or_recover()?;
+        let version = table.recover()?;
+        Ok(Self::of(table, version))
+    }
+
+    fn of(table: Table, version: Version) -> Self {
         let snapshot = Snapshot::of(&table, version);
-        let lake = Self { table, snapshot, stopped: false };
-        lake.remove_orphans()?;
-        Ok(lake)
+        Self { table, snapshot, stopped: false }
+    }
+
+    /// Removes what a crash left behind. `journal` are the records that the journal has: a file that was written at a
+    /// watermark among them can be written again. Any other is an error, and then nothing is removed.
+    pub fn sweep(&self, journal: Range<u64>) -> Result<(), SettleError> {
+        self.remove_orphans(&journal)?;
+        Ok(self.table.sweep_temporaries()?)
     }
 
     /// The newest version.
@@ -157,7 +197,8 @@ impl Lake {
         plan: &SettlePlan<'_>,
         expected: &dyn Fn(u64) -> Option<Digest>,
     ) -> Result<Snapshot, SettleError> {
-        self.remove_orphans()?;
+        // Plans begin at the watermark, so whoever made this one has the records from there on.
+        self.remove_orphans(&(self.snapshot.watermark()..u64::MAX))?;
         let mut files = Vec::with_capacity(plan.files.len());
         for file in &plan.files {
             files.push(self.write(plan, file)?);
@@ -217,10 +258,14 @@ impl Lake {
 
     /// Removes the files that a settle wrote and did not commit. Their removal is made durable, since what is erased
     /// later must not live on in one of them.
-    fn remove_orphans(&self) -> Result<(), SettleError> {
+    fn remove_orphans(&self, journal: &Range<u64>) -> Result<(), SettleError> {
         let host = self.table.host();
         let orphans = self.orphans()?;
-        for path in &orphans {
+        if let Some((watermark, path)) = orphans.iter().find(|(watermark, _)| !journal.contains(watermark)) {
+            let file = name_of(path).to_owned();
+            return Err(SettleError::Unnamed { file, watermark: *watermark, journal: journal.clone() });
+        }
+        for (_, path) in &orphans {
             match host.remove(path, STEP) {
                 Err(error) if !error.is_not_found() => return Err(error.into()),
                 _ => {}
@@ -232,26 +277,20 @@ impl Lake {
         Ok(())
     }
 
-    fn orphans(&self) -> Result<Vec<PathBuf>, SettleError> {
-        let live = |name: &str| self.snapshot.files().iter().any(|file| file.path == name);
-        let is_orphan = |path: &PathBuf| {
-            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-            watermark_of(name).is_some_and(|watermark| watermark >= self.snapshot.watermark()) && !live(name)
+    /// Data files that no version names and whose watermark is not below the table's, each with its watermark.
+    fn orphans(&self) -> Result<Vec<(u64, PathBuf)>, SettleError> {
+        let live: HashSet<&str> = self.snapshot.files().iter().map(|file| file.path.as_str()).collect();
+        let orphan = |path: PathBuf| {
+            let watermark = watermark_of(name_of(&path))?;
+            (watermark >= self.snapshot.watermark() && !live.contains(name_of(&path))).then_some((watermark, path))
         };
         let paths = self.table.host().list(self.table.folder(), STEP)?;
-        Ok(paths.into_iter().filter(is_orphan).collect())
+        Ok(paths.into_iter().filter_map(orphan).collect())
     }
 }
 
-/// The name of a data file written at that watermark.
-fn file_name(watermark: u64, random: u64) -> String {
-    format!("settle-{watermark:020}-{random:016x}.parquet")
-}
-
-/// The watermark at which a data file was written, if it is named as one.
-fn watermark_of(name: &str) -> Option<u64> {
-    let (watermark, random) = name.strip_prefix("settle-")?.strip_suffix(".parquet")?.split_once('-')?;
-    (watermark.len() == 20 && random.len() == 16).then(|| watermark.parse().ok()).flatten()
+fn name_of(path: &Path) -> &str {
+    path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -295,7 +334,7 @@ mod tests {
         ) {
             let two: Vec<_> = (one.len() as u64..).zip(two).map(|(index, (_, stored))| (index, stored)).collect();
             let folder = tempfile::tempdir().unwrap();
-            let mut lake = Lake::open(Host::system(), folder.path()).unwrap();
+            let mut lake = Lake::create(Host::system(), folder.path()).unwrap();
             settle(&mut lake, &one).unwrap();
             let held = lake.snapshot().clone();
             settle(&mut lake, &two).unwrap();
@@ -317,7 +356,8 @@ mod tests {
         let (one, two) = (sample(1, 0, 8), sample(2, 8, 8));
         let log = Arc::new(FaultLog::new());
         let run = |host: Host, folder: &Path| -> Result<(), SettleError> {
-            let mut lake = Lake::open(host, folder)?;
+            let mut lake = Lake::create(host, folder)?;
+            lake.sweep(lake.snapshot().watermark()..16)?;
             if lake.snapshot().watermark() == 0 {
                 settle(&mut lake, &one)?;
             }
@@ -356,7 +396,7 @@ mod tests {
         let records = sample(3, 0, 5);
         for point in ["parquet.fsync", "parquet.fsync-folder", "delta.fsync-folder"] {
             let folder = tempfile::tempdir().unwrap();
-            drop(Lake::open(Host::system(), folder.path()).unwrap());
+            drop(Lake::create(Host::system(), folder.path()).unwrap());
             let visits = Arc::new(FaultLog::new());
             let opened = Host::builder().faults(visits.clone()).build();
             drop(Lake::open(opened, folder.path()).unwrap());
@@ -373,7 +413,7 @@ mod tests {
     fn a_record_that_comes_back_otherwise_is_not_committed() {
         let folder = tempfile::tempdir().unwrap();
         let records = sample(4, 0, 8);
-        let mut lake = Lake::open(Host::system(), folder.path()).unwrap();
+        let mut lake = Lake::create(Host::system(), folder.path()).unwrap();
         let plan = plan_settle(lake.snapshot(), &records).unwrap();
         let wrong = |index: u64| Some(records[(index as usize + 1) % 8].1.digest());
         assert!(matches!(lake.settle(&plan, &wrong), Err(SettleError::Mismatch { .. })));
@@ -387,7 +427,7 @@ mod tests {
     fn a_stale_plan_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let records = sample(4, 0, 8);
-        let mut lake = Lake::open(Host::system(), folder.path()).unwrap();
+        let mut lake = Lake::create(Host::system(), folder.path()).unwrap();
         let plan = plan_settle(lake.snapshot(), &records).unwrap();
         settle(&mut lake, &records).unwrap();
         assert!(matches!(lake.settle(&plan, &|_| None), Err(SettleError::Stale { planned: 0, found: 1 })));
@@ -397,7 +437,7 @@ mod tests {
     #[test]
     fn a_reader_removes_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        drop(Lake::open(Host::system(), folder.path()).unwrap());
+        drop(Lake::create(Host::system(), folder.path()).unwrap());
         let orphan = folder.path().join(file_name(0, 7));
         let foreign = folder.path().join("notes.parquet");
         for path in [&orphan, &foreign] {
@@ -405,7 +445,72 @@ mod tests {
         }
         Snapshot::open(Host::system(), folder.path()).unwrap();
         assert!(orphan.exists());
-        Lake::open(Host::system(), folder.path()).unwrap();
+        let lake = Lake::open(Host::system(), folder.path()).unwrap();
+        assert!(orphan.exists(), "opening removes nothing either");
+        lake.sweep(0..1).unwrap();
         assert!(!orphan.exists() && foreign.exists());
+    }
+
+    fn data_files(folder: &Path) -> Vec<PathBuf> {
+        let files = Host::system().list(folder, "test").unwrap();
+        files.into_iter().filter(|path| watermark_of(name_of(path)).is_some()).collect()
+    }
+
+    /// Two settles, of eight records each.
+    fn settled_twice(folder: &Path) -> Lake {
+        let mut lake = Lake::create(Host::system(), folder).unwrap();
+        settle(&mut lake, &sample(1, 0, 8)).unwrap();
+        settle(&mut lake, &sample(2, 8, 8)).unwrap();
+        lake
+    }
+
+    /// The log is older than the files: what it does not name was acknowledged, and the journal has let go of it.
+    #[test]
+    fn a_file_whose_log_entry_is_lost_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(settled_twice(folder.path()));
+        let before = data_files(folder.path());
+        let entry = folder.path().join("_delta_log").join(format!("{:020}.json", 2));
+        Host::system().remove(entry, "test").unwrap();
+        let lake = Lake::open(Host::system(), folder.path()).unwrap();
+        assert_eq!(lake.snapshot().watermark(), 8);
+        // The journal begins later, has nothing, or ends before.
+        for journal in [16..20, 8..8, 0..8] {
+            let error = lake.sweep(journal).unwrap_err();
+            assert!(matches!(error, SettleError::Unnamed { watermark: 8, .. }), "{error}");
+            assert!(error.to_string().contains("restore _delta_log from a copy"), "{error}");
+            assert_eq!(data_files(folder.path()), before);
+        }
+    }
+
+    #[test]
+    fn a_lost_log_is_not_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(settled_twice(folder.path()));
+        let before = data_files(folder.path());
+        let entries = || Host::system().list(folder.path().join("_delta_log"), "test").unwrap();
+        entries().iter().for_each(|entry| Host::system().remove(entry, "test").unwrap());
+        for open in [Lake::open, Lake::create] {
+            let error = open(Host::system(), folder.path()).err().unwrap();
+            assert!(matches!(error, SettleError::Table(TableError::Missing { .. })), "{error}");
+        }
+        assert!(matches!(Snapshot::open(Host::system(), folder.path()), Err(TableError::Missing { .. })));
+        assert_eq!(data_files(folder.path()), before);
+        assert!(entries().is_empty());
+    }
+
+    #[test]
+    fn what_a_crashed_settle_left_is_swept() {
+        let folder = tempfile::tempdir().unwrap();
+        let lake = settled_twice(folder.path());
+        let before = data_files(folder.path());
+        let orphan = folder.path().join(file_name(16, 7));
+        Host::system().put_new(&orphan, b"x", "test").unwrap();
+        lake.sweep(16..24).unwrap();
+        assert_eq!(data_files(folder.path()), before);
+        // The journal may still have records that are settled: a crash between the commit and its release.
+        Host::system().put_new(&orphan, b"x", "test").unwrap();
+        lake.sweep(8..24).unwrap();
+        assert_eq!(data_files(folder.path()), before);
     }
 }

@@ -36,7 +36,7 @@ pub struct Found {
     pub placed: Placed,
 }
 
-/// A column that records are looked up by, with a Bloom filter in each file.
+/// A column that records are looked up by. Each file has a Bloom filter for it, but for [`Lookup::About`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lookup {
     /// The record's id, as text.
@@ -47,7 +47,7 @@ pub enum Lookup {
     Case,
     /// `trace.trace_id`.
     Trace,
-    /// The id of the decision that a late fact is about.
+    /// The id of the decision that a late fact is about: pages are skipped by their statistics alone.
     About,
 }
 
@@ -221,7 +221,7 @@ mod tests {
         #[test]
         fn every_record_is_found_by_index_and_by_id(records in arbitrary::run(0, 1..30), absent in any::<u64>()) {
             let folder = tempfile::tempdir().unwrap();
-            let mut lake = Lake::open(Host::system(), folder.path()).unwrap();
+            let mut lake = Lake::create(Host::system(), folder.path()).unwrap();
             let (one, two) = records.split_at(records.len() / 2);
             for part in [one, two].into_iter().filter(|part| !part.is_empty()) {
                 let plan = plan_settle(lake.snapshot(), part).unwrap();
@@ -252,7 +252,7 @@ mod tests {
             let subject = record::Value::map([("id".to_owned(), record::Value::Text("customer-991".to_owned()))]);
             parts.set(record::Part::Subject, &subject.to_canonical());
         }
-        let mut lake = Lake::open(Host::system(), folder.path()).unwrap();
+        let mut lake = Lake::create(Host::system(), folder.path()).unwrap();
         let plan = plan_settle(lake.snapshot(), &records).unwrap();
         lake.settle(&plan, &|index| Some(records[index as usize].1.digest())).unwrap();
         let mut found: Vec<u64> = lake

@@ -15,10 +15,11 @@ use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use deltalake_core::table::state::DeltaTableState;
 use host::{FileError, Host, Operation};
 use object_store::prefix::PrefixStore;
+use serde_json::Value;
 use url::Url;
 
 use crate::columns::{Columns, ColumnsError};
-use crate::manifest::{Added, Manifest, ManifestError};
+use crate::manifest::{Manifest, ManifestError};
 use crate::store::{DurableStore, STEP};
 
 /// The application transaction whose version is the settled watermark.
@@ -40,6 +41,12 @@ pub enum TableError {
     /// The folder cannot be named as a table.
     #[error("{} cannot be a table's folder: its path must be absolute and plain", .0.display())]
     Path(PathBuf),
+    /// There is no log, or its first entry is missing.
+    #[error("{} has no table log; restore _delta_log from a copy, do not append", folder.display())]
+    Missing {
+        /// The table's folder.
+        folder: PathBuf,
+    },
     /// A file of the log could not be written or listed.
     #[error("the Delta log was not written: {0}")]
     File(#[from] Arc<FileError>),
@@ -58,6 +65,21 @@ pub enum TableError {
         folder: PathBuf,
         /// The panic's message.
         what: String,
+    },
+    /// The log says something of the table that no log of this crate says. Other engines go by it, and would read other
+    /// values than those that were checked (T26).
+    #[error(
+        "the Delta log in {} has {field} {found} instead of {expected}; another tool wrote it, or _delta_log was changed: restore it from a copy", folder.display()
+    )]
+    Foreign {
+        /// The table's folder.
+        folder: PathBuf,
+        /// The action's field.
+        field: String,
+        /// What stands there, its beginning if it is long.
+        found: String,
+        /// What should.
+        expected: String,
     },
     /// The schema is not one of ours.
     #[error(transparent)]
@@ -167,14 +189,35 @@ impl Table {
         self.log_folder().join(format!("{:020}.json", 0)).exists()
     }
 
-    /// Makes the table, empty, if it is not there, and makes what is there durable; for the writer alone.
+    /// Makes the table, empty, if it is not there; for a lake that is being made.
     pub(crate) fn create_or_recover(&self) -> Result<Version, TableError> {
-        let file = |e: FileError| TableError::File(Arc::new(e));
-        self.host.create_dir_all(self.log_folder(), STEP).map_err(file)?;
-        self.host.sweep_temporaries(self.log_folder(), STEP).map_err(file)?;
+        if self.exists() {
+            return self.recover();
+        }
+        self.host.create_dir_all(self.log_folder(), STEP).map_err(|e| TableError::File(Arc::new(e)))?;
+        self.sweep_temporaries()?;
+        self.sync_log_folder()?;
+        self.create()
+    }
+
+    /// Makes what is there durable and reads it; for the writer alone. Removes nothing.
+    pub(crate) fn recover(&self) -> Result<Version, TableError> {
+        if !self.exists() {
+            return Err(self.missing());
+        }
         // An entry that got its name just before a crash of the process may still be in memory alone.
         self.sync_log_folder()?;
-        if self.exists() { self.load() } else { self.create() }
+        self.load()
+    }
+
+    /// Removes log entries that never got their names.
+    pub(crate) fn sweep_temporaries(&self) -> Result<(), TableError> {
+        self.host.sweep_temporaries(self.log_folder(), STEP).map_err(|e| TableError::File(Arc::new(e)))?;
+        Ok(())
+    }
+
+    fn missing(&self) -> TableError {
+        TableError::Missing { folder: self.folder.clone() }
     }
 
     fn sync_log_folder(&self) -> Result<(), TableError> {
@@ -182,8 +225,7 @@ impl Table {
     }
 
     fn create(&self) -> Result<Version, TableError> {
-        let protocol = serde_json::json!({"minReaderVersion": 1, "minWriterVersion": 2});
-        let protocol: Protocol = serde_json::from_value(protocol).map_err(|e| self.json(e))?;
+        let protocol: Protocol = serde_json::from_value(protocol()).map_err(|e| self.json(e))?;
         let id = self.host.uuid_v7().to_string();
         let metadata = self.metadata(&id, &Columns::fixed(), self.now_ms())?;
         let actions =
@@ -194,6 +236,9 @@ impl Table {
 
     /// Reads the newest version of the table.
     pub(crate) fn load(&self) -> Result<Version, TableError> {
+        if !self.exists() {
+            return Err(self.missing());
+        }
         let log = self.log.clone();
         let state = self.block(async move { DeltaTableState::try_new(&log, None).await })?;
         self.read(state)
@@ -277,18 +322,52 @@ impl Table {
             self.block(async move { state.transaction_version(&log, APPLICATION).await })?.unwrap_or(0)
         };
         let watermark = u64::try_from(txn).map_err(|_| TableError::Watermark { found: txn })?;
-        let columns = Columns::from_delta(&schema_string(state.metadata()).map_err(|e| self.json(e))?)?;
+        self.require("protocol", &self.value(state.protocol())?, &protocol())?;
+        let columns = self.columns(state.metadata())?;
         let mut files = Vec::new();
         for view in state.snapshot().try_log_data().map_err(|e| self.log_error(e))?.iter() {
-            let stats = view.stats();
             #[allow(deprecated, reason = "the tags are in no other public accessor")]
-            let add = view.add_action();
-            let added = Added { path: add.path, bytes: add.size, tags: add.tags.unwrap_or_default(), stats };
-            files.push(Manifest::read(added)?);
+            files.push(Manifest::read(view.add_action())?);
         }
         // The library gives them newest first or oldest first as it likes; readers get one order.
         files.sort_by(|a, b| (a.first_index, &a.path).cmp(&(b.first_index, &b.path)));
         Ok(Version { version: state.version(), watermark, columns: Arc::new(columns), files, state })
+    }
+
+    /// The columns of a table whose metadata is exactly what [`Table::metadata`] writes for them. Anything else, such as
+    /// a column mapping or partition columns, would make another engine read other values than stand in the files.
+    fn columns(&self, metadata: &Metadata) -> Result<Columns, TableError> {
+        let found = self.value(metadata)?;
+        let schema = found["schemaString"].as_str().unwrap_or_default();
+        let columns = Columns::from_delta(schema)?;
+        let schema: Value = serde_json::from_str(schema).map_err(|e| self.json(e))?;
+        let ours: Value = serde_json::from_str(&columns.to_delta()).map_err(|e| self.json(e))?;
+        for at in 0..columns.list().len() {
+            self.require("metaData.schemaString", &schema["fields"][at], &ours["fields"][at])?;
+        }
+        self.require("metaData.schemaString", &schema, &ours)?;
+        let ours = self.value(&self.metadata("", &columns, 0)?)?;
+        for field in ["format", "partitionColumns", "configuration"] {
+            self.require(&format!("metaData.{field}"), &found[field], &ours[field])?;
+        }
+        Ok(columns)
+    }
+
+    fn require(&self, field: &str, found: &Value, expected: &Value) -> Result<(), TableError> {
+        if found == expected {
+            return Ok(());
+        }
+        let brief = |value: &Value| value.to_string().chars().take(300).collect();
+        Err(TableError::Foreign {
+            folder: self.folder.clone(),
+            field: field.to_owned(),
+            found: brief(found),
+            expected: brief(expected),
+        })
+    }
+
+    fn value(&self, of: &impl serde::Serialize) -> Result<Value, TableError> {
+        serde_json::to_value(of).map_err(|e| self.json(e))
     }
 
     fn metadata(&self, id: &str, columns: &Columns, created_ms: i64) -> Result<Metadata, TableError> {
@@ -358,10 +437,9 @@ impl Table {
     }
 }
 
-/// The schema as the log holds it.
-fn schema_string(metadata: &Metadata) -> Result<String, serde_json::Error> {
-    let value = serde_json::to_value(metadata)?;
-    Ok(value.get("schemaString").and_then(|s| s.as_str()).unwrap_or_default().to_owned())
+/// What a reader and a writer must know: no features, so no deletion vectors and no column mapping.
+fn protocol() -> Value {
+    serde_json::json!({"minReaderVersion": 1, "minWriterVersion": 2})
 }
 
 /// The message of a panic.
@@ -375,6 +453,9 @@ mod tests {
     use super::*;
     use crate::columns::ColumnType;
     use crate::manifest::{FORMAT, NO_KEY};
+
+    const A: &str = "settle-00000000000000000000-000000000000000a.parquet";
+    const B: &str = "settle-00000000000000000002-000000000000000b.parquet";
 
     fn file(path: &str, first: u64, last: u64) -> Manifest {
         Manifest {
@@ -400,13 +481,13 @@ mod tests {
         assert_eq!((empty.version, empty.watermark, empty.files.len()), (0, 0, 0));
         let mut columns = (*empty.columns).clone();
         columns.add_path("inputs.income", ColumnType::Num).unwrap();
-        let change = Change { columns: Some(columns.clone()), files: vec![file("a.parquet", 0, 1)], watermark: 2 };
+        let change = Change { columns: Some(columns.clone()), files: vec![file(A, 0, 1)], watermark: 2 };
         let one = table.commit(&empty, change).unwrap();
-        let change = Change { columns: None, files: vec![file("b.parquet", 2, 3)], watermark: 4 };
+        let change = Change { columns: None, files: vec![file(B, 2, 3)], watermark: 4 };
         let two = table.commit(&one, change).unwrap();
         let again = Table::at(Host::system(), folder.path()).unwrap().load().unwrap();
         assert_eq!((again.version, again.watermark), (2, 4));
-        assert_eq!(again.files, [file("a.parquet", 0, 1), file("b.parquet", 2, 3)]);
+        assert_eq!(again.files, [file(A, 0, 1), file(B, 2, 3)]);
         assert_eq!(again.files, two.files);
         assert_eq!(again.columns.list(), columns.list());
     }
@@ -430,22 +511,22 @@ mod tests {
         let host = Host::builder().random_seed(1).clock(host::ManualClock::at(1_717_243_200_123_456_789)).build();
         let table = Table::at(host, folder.path()).unwrap();
         let empty = table.create_or_recover().unwrap();
-        table.commit(&empty, Change { columns: None, files: vec![file("a.parquet", 0, 1)], watermark: 2 }).unwrap();
+        table.commit(&empty, Change { columns: None, files: vec![file(A, 0, 1)], watermark: 2 }).unwrap();
         for version in 0..2 {
             let entry = std::fs::read_to_string(table.log_folder().join(format!("{version:020}.json"))).unwrap();
-            let mut actions: Vec<serde_json::Value> = entry.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+            let mut actions: Vec<Value> = entry.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
             // Its own test shows the schema; here it would hide the rest.
             if let Some(schema) = actions.iter_mut().find_map(|a| a.pointer_mut("/metaData/schemaString")) {
                 *schema = "…".into();
             }
-            actions.iter_mut().for_each(serde_json::Value::sort_all_objects);
+            actions.iter_mut().for_each(Value::sort_all_objects);
             insta::assert_json_snapshot!(format!("log_entry_{version}"), actions);
         }
     }
 
     #[test]
     fn the_schema_of_an_empty_table_is_this() {
-        let schema: serde_json::Value = serde_json::from_str(&Columns::fixed().to_delta()).unwrap();
+        let schema: Value = serde_json::from_str(&Columns::fixed().to_delta()).unwrap();
         let fields = schema["fields"].as_array().unwrap().iter();
         let lines: Vec<_> = fields.map(|f| format!("{} {}", f["name"].as_str().unwrap(), f["type"])).collect();
         insta::assert_snapshot!(lines.join("\n"));
@@ -457,7 +538,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let table = Table::at(Host::builder().random_seed(1).build(), folder.path()).unwrap();
         let empty = table.create_or_recover().unwrap();
-        table.commit(&empty, Change { columns: None, files: vec![file("a.parquet", 0, 1)], watermark: 2 }).unwrap();
+        table.commit(&empty, Change { columns: None, files: vec![file(A, 0, 1)], watermark: 2 }).unwrap();
         let mut errors = 0;
         for version in 0..2 {
             let path = table.log_folder().join(format!("{version:020}.json"));
@@ -476,5 +557,101 @@ mod tests {
         }
         assert!(errors > 10, "{errors}");
         assert_eq!(table.load().unwrap().watermark, 2);
+    }
+
+    type Forgery<'a> = (&'a str, &'a str, &'a dyn Fn(&mut Value));
+
+    /// Reads a table after `change` was made to the only action of that name: `protocol`, `metaData` or `add`.
+    fn read_forged(action: &str, change: &dyn Fn(&mut Value)) -> Result<Version, TableError> {
+        let folder = tempfile::tempdir().unwrap();
+        let table = Table::at(Host::builder().random_seed(1).build(), folder.path()).unwrap();
+        let empty = table.create_or_recover().unwrap();
+        table.commit(&empty, Change { columns: None, files: vec![file(A, 0, 1)], watermark: 2 }).unwrap();
+        let mut forged = 0;
+        for version in 0..2 {
+            let path = table.log_folder().join(format!("{version:020}.json"));
+            let mut entry = String::new();
+            for line in std::fs::read_to_string(&path).unwrap().lines() {
+                let mut line: Value = serde_json::from_str(line).unwrap();
+                if let Some(action) = line.get_mut(action) {
+                    change(action);
+                    forged += 1;
+                }
+                entry += &format!("{line}\n");
+            }
+            table.host.replace(&path, entry.as_bytes(), "test", None).unwrap();
+        }
+        assert_eq!(forged, 1);
+        table.load()
+    }
+
+    fn change_schema(metadata: &mut Value, change: impl Fn(&mut Value)) {
+        let mut schema: Value = serde_json::from_str(metadata["schemaString"].as_str().unwrap()).unwrap();
+        change(&mut schema);
+        metadata["schemaString"] = schema.to_string().into();
+    }
+
+    #[test]
+    fn a_log_that_is_only_written_anew_reads_the_same() {
+        for action in ["protocol", "metaData", "add"] {
+            assert_eq!(read_forged(action, &|_| ()).unwrap().files, [file(A, 0, 1)]);
+        }
+    }
+
+    /// T26: each of these leaves the data files as they are, and makes another engine read something else.
+    #[test]
+    fn what_other_engines_go_by_is_as_we_write_it() {
+        let features = |protocol: &mut Value| {
+            *protocol = serde_json::json!({
+                "minReaderVersion": 3, "minWriterVersion": 7,
+                "readerFeatures": ["deletionVectors"], "writerFeatures": ["deletionVectors"],
+            });
+        };
+        let vector = |add: &mut Value| {
+            add["deletionVector"] = serde_json::json!({
+                "storageType": "i", "pathOrInlineDv": "wi5b=000010000siXQKl0rr91000f55c8Xg0@@D72lkbi5=-{L",
+                "sizeInBytes": 40, "cardinality": 1,
+            });
+        };
+        let mapping = |metadata: &mut Value| {
+            metadata["configuration"]["delta.columnMapping.mode"] = "name".into();
+            change_schema(metadata, |schema| {
+                for (id, field) in (1..).zip(schema["fields"].as_array_mut().unwrap()) {
+                    let name = field["name"].clone();
+                    field["metadata"] = serde_json::json!({
+                        "delta.columnMapping.id": id, "delta.columnMapping.physicalName": name,
+                    });
+                }
+            });
+        };
+        let field_metadata = |metadata: &mut Value| {
+            change_schema(metadata, |schema| schema["fields"][3]["metadata"]["comment"] = "x".into());
+        };
+        let not_null =
+            |metadata: &mut Value| change_schema(metadata, |schema| schema["fields"][0]["nullable"] = false.into());
+        let forgeries: &[Forgery<'_>] = &[
+            ("add", "partitionValues", &|add| add["partitionValues"] = serde_json::json!({"model.name": "other"})),
+            ("add", "deletionVector", &vector),
+            ("add", "baseRowId", &|add| add["baseRowId"] = 7.into()),
+            ("add", "defaultRowCommitVersion", &|add| add["defaultRowCommitVersion"] = 7.into()),
+            ("add", "clusteringProvider", &|add| add["clusteringProvider"] = "liquid".into()),
+            ("add", "file:///", &|add| add["path"] = format!("file:///tmp/{A}").into()),
+            ("add", "../", &|add| add["path"] = format!("../{A}").into()),
+            ("add", "x.parquet", &|add| add["path"] = "x.parquet".into()),
+            ("protocol", "protocol", &features),
+            ("protocol", "protocol", &|protocol| protocol["minWriterVersion"] = 4.into()),
+            ("metaData", "schemaString", &mapping),
+            ("metaData", "schemaString", &field_metadata),
+            ("metaData", "schemaString", &not_null),
+            ("metaData", "configuration", &|m| m["configuration"]["delta.columnMapping.mode"] = "none".into()),
+            ("metaData", "configuration", &|m| m["configuration"]["delta.enableExpiredLogCleanup"] = "true".into()),
+            ("metaData", "configuration", &|m| m["configuration"] = serde_json::json!({})),
+            ("metaData", "partitionColumns", &|m| m["partitionColumns"] = serde_json::json!(["model.name"])),
+            ("metaData", "format", &|m| m["format"]["provider"] = "orc".into()),
+        ];
+        for (action, named, change) in forgeries {
+            let error = read_forged(action, change).map(|version| version.files).unwrap_err().to_string();
+            assert!(error.contains(named), "{action} {named}: {error}");
+        }
     }
 }

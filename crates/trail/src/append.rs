@@ -114,6 +114,9 @@ pub enum AppendError {
         /// The limit.
         max: usize,
     },
+    /// A batch has too many bytes (I12).
+    #[error("{0}")]
+    BatchTooLarge(String),
     /// Earlier records could not be looked up.
     #[error("cannot look up earlier records: {0}")]
     Lookup(Arc<crate::snapshot::SnapshotError>),
@@ -172,7 +175,7 @@ impl Earlier {
     pub(crate) fn answer(&self, again: &Prepared) -> Outcome {
         let (same, salt) = match &self.stored.body {
             Body::Whole { salt, parts } => (*parts == again.record.parts, Some(*salt)),
-            Body::Partial { parts, .. } => (surviving_agree(parts, &again.record.parts), None),
+            Body::Partial { parts, erased } => (surviving_agree(parts, erased, &again.record.parts), None),
             Body::Erased { .. } => (true, None),
         };
         if !same {
@@ -191,8 +194,12 @@ impl Earlier {
     }
 }
 
-fn surviving_agree(left: &record::Parts, sent: &record::Parts) -> bool {
-    record::Part::ALL.into_iter().all(|part| left.get(part).is_none() || left.get(part) == sent.get(part))
+/// Whether what is sent agrees with what an erasure left. Of an erased part nobody can tell any more.
+fn surviving_agree(left: &record::Parts, erased: &record::Erased, sent: &record::Parts) -> bool {
+    record::Part::ALL.into_iter().all(|part| match erased.parts[part as usize] {
+        record::ErasedPart::Erased(_) => true,
+        record::ErasedPart::Survives(_) | record::ErasedPart::Absent => left.get(part) == sent.get(part),
+    })
 }
 
 /// The receipt of a record that is new.

@@ -136,7 +136,7 @@ pub fn init(host: &Host, folder: &Folder, origin: Option<&str>, keys: &KeyFolder
     for path in [folder.entries(), folder.tiles(), folder.journal()] {
         host.create_dir_all(path, "trail")?;
     }
-    lake::Lake::open(host.clone(), absolute(&folder.lake())?)?;
+    lake::Lake::create(host.clone(), absolute(&folder.lake())?)?;
     let settings = Settings {
         format: FORMAT,
         origin,

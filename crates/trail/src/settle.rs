@@ -20,6 +20,9 @@ pub enum SettleError {
     /// Entries could not be made durable: the writer stops.
     #[error(transparent)]
     Entries(#[from] EntriesError),
+    /// What was signed last could not be remembered beside the key. The records are settled all the same.
+    #[error(transparent)]
+    Remember(#[from] host::FileError),
     /// The journal has stopped.
     #[error(transparent)]
     Journal(#[from] journal::Stopped),

@@ -39,12 +39,25 @@ pub enum SigningKeyError {
 }
 
 impl KeyFolder {
-    /// The file of a key: named by its hash, since an origin may hold characters that a file name may not.
-    fn path(&self, key: &VerifierKey) -> PathBuf {
-        use sha2::Digest as _;
-        let hash: [u8; 32] = sha2::Sha256::digest(key.to_string()).into();
-        let name: String = hash[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-        self.0.join(format!("{name}.key"))
+    /// The file of a key.
+    pub fn path(&self, key: &VerifierKey) -> PathBuf {
+        self.0.join(format!("{}.key", name_of(key)))
+    }
+
+    /// The file that remembers what a key signed last.
+    pub fn last_signed_path(&self, key: &VerifierKey) -> PathBuf {
+        self.0.join(format!("{}.last", name_of(key)))
+    }
+
+    /// The last checkpoint that the key is known to have signed, a signed note. It stands beside the key and not in the
+    /// trail, so that a trail put back from a backup is noticed before the key signs a second history (I4, T3, T5).
+    pub(crate) fn last_signed(&self, host: &Host, key: &VerifierKey) -> Result<Option<Vec<u8>>, FileError> {
+        host.read_if_there(self.last_signed_path(key), "last-signed")
+    }
+
+    /// Remembers a checkpoint as the last one signed. Durable when it returns.
+    pub(crate) fn remember(&self, host: &Host, key: &VerifierKey, checkpoint: &str) -> Result<(), FileError> {
+        host.replace(self.last_signed_path(key), checkpoint.as_bytes(), "last-signed", Some(0o600))
     }
 
     /// Keeps a new key. Durable when it returns.
@@ -71,6 +84,13 @@ impl KeyFolder {
     pub fn path_of_folder(&self) -> &Path {
         &self.0
     }
+}
+
+/// The name of a key's files: its hash, since an origin may hold characters that a file name may not.
+fn name_of(key: &VerifierKey) -> String {
+    use sha2::Digest as _;
+    let hash: [u8; 32] = sha2::Sha256::digest(key.to_string()).into();
+    hash[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn parse(bytes: &[u8], expected: &VerifierKey) -> Result<SigningKey, String> {

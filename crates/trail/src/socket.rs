@@ -220,9 +220,11 @@ fn append(writer: &Writer, body: &[u8], intake: Intake) -> Result<Vec<u8>, Strin
         let salt = reader.next_item().map_err(|error| error.to_string())?;
         let record = parser.parse_next(&mut reader);
         let mut record = record.map_err(|error| format!("record {}: {error}", records.len()))?;
-        if let record::cbor::Item::Bytes(salt) = salt {
-            record.salt = salt.try_into().ok().map(Salt);
-        }
+        record.salt = match salt {
+            record::cbor::Item::Null => None,
+            record::cbor::Item::Bytes(salt) if salt.len() == 16 => salt.try_into().ok().map(Salt),
+            _ => return Err(format!("record {}: before it belongs its salt, 16 bytes, or null", records.len())),
+        };
         records.push(record);
     }
     let outcomes = writer.append(records, intake).map_err(|error| error.to_string())?;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use host::{FileError, Host};
 use journal::{Delivery, Journal};
 use parking_lot::{Condvar, Mutex};
 use record::{Digest, Record, Stored};
-use tlog::{SignedCheckpoint, SigningKey, TileEdge};
+use tlog::{Prover, SignedCheckpoint, SigningKey, TileEdge, VerifierKey};
 use uuid::Uuid;
 
 use crate::append::{AppendError, Earlier, Intake, Known, Outcome, Prepared, Refusal, receipt};
@@ -75,6 +76,20 @@ pub enum OpenError {
     /// The checkpoint is missing, malformed, or not signed by the trail's key.
     #[error("the trail's checkpoint cannot be continued: {0}; run verify, and restore the folder from a newer copy")]
     Checkpoint(String),
+    /// The trail ends before, or is not, what its key has signed: an older copy was put in its place (I4, T3).
+    #[error(
+        "the trail's key has signed {signed} records, and this copy {what}: it was restored from a backup, and \
+         continuing it would sign a second history; restore the newest copy (or, to give up what is lost, remove {})",
+        path.display()
+    )]
+    RolledBack {
+        /// Records under the last checkpoint that the key signed.
+        signed: u64,
+        /// How this copy differs.
+        what: String,
+        /// The file that remembers it.
+        path: PathBuf,
+    },
     /// The entries and tiles do not make the tree that was signed.
     #[error("the trail's log does not hash to the root that was signed: {0}; run verify")]
     Tree(String),
@@ -118,9 +133,9 @@ pub enum CloseError {
     /// The writer had stopped.
     #[error(transparent)]
     Stopped(#[from] Stopped),
-    /// The last records stayed in the journal.
+    /// What was signed last could not be remembered beside the key.
     #[error(transparent)]
-    Settle(#[from] SettleError),
+    Remember(#[from] FileError),
 }
 
 /// What opening found.
@@ -166,7 +181,43 @@ struct Inner {
     /// Held during a settle: there is one at a time.
     lake: Mutex<lake::Lake>,
     journal: Journal<Vec<Arc<HotRecord>>>,
+    signer: Signer,
     _lock: WriterLock,
+}
+
+/// What the key has signed, as it is remembered beside the key. A lower bound: it is brought up to date when a trail is
+/// opened, settled and closed, not at each seal.
+struct Signer {
+    keys: KeyFolder,
+    key: VerifierKey,
+}
+
+impl Signer {
+    /// Refuses a trail that does not go on from what the key signed last.
+    fn check(&self, host: &Host, folder: &Folder, checkpoint: Option<&SignedCheckpoint>) -> Result<(), OpenError> {
+        let Some(bytes) = self.keys.last_signed(host, &self.key)? else { return Ok(()) };
+        let path = self.keys.last_signed_path(&self.key);
+        let last = SignedCheckpoint::open(&bytes, std::slice::from_ref(&self.key));
+        let last = last.map_err(|error| OpenError::Checkpoint(format!("{}: {error}", path.display())))?;
+        let signed = last.checkpoint().size();
+        let size = checkpoint.map_or(0, |checkpoint| checkpoint.checkpoint().size());
+        if signed > size {
+            return Err(OpenError::RolledBack { signed, what: format!("ends at {size}"), path });
+        }
+        let root = Prover::new(Entries::new(host, folder), signed).root();
+        let root = root.map_err(|error| OpenError::Tree(error.to_string()))?;
+        if root != last.checkpoint().root() {
+            return Err(OpenError::RolledBack { signed, what: "holds others".to_owned(), path });
+        }
+        Ok(())
+    }
+
+    fn remember(&self, host: &Host, checkpoint: Option<&SignedCheckpoint>) -> Result<(), FileError> {
+        match checkpoint {
+            Some(checkpoint) => self.keys.remember(host, &self.key, &checkpoint.to_string()),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What the journal's committer needs.
@@ -314,6 +365,11 @@ impl Writer {
         };
         let ids = hot.iter().map(|record| (record.stored.stamp.id, Arc::clone(record))).collect();
         let seal = take_up_log(host, folder, &hot, settled, checkpoint, key)?;
+        let signer = Signer { keys: keys.clone(), key: verifier_key };
+        signer.check(host, folder, seal.sealed.checkpoint.as_deref())?;
+        // Only now: lake, journal and checkpoint agree, so the journal has whatever an orphan of the lake holds.
+        lake.sweep(hot.iter().next().map_or(hot.end(), |first| first.index)..hot.end())?;
+        signer.remember(host, seal.sealed.checkpoint.as_deref())?;
         let found = Recovered { records: hot.end(), from_journal: hot.end() - settled, torn_tail: recovery.torn_tail };
         shared.publish(|snapshot| snapshot.hot = hot);
         shared.progress(|progress| {
@@ -328,6 +384,7 @@ impl Writer {
             seal: Mutex::new(seal),
             lake: Mutex::new(lake),
             journal,
+            signer,
             _lock: lock,
         });
         // Made first: if the second thread cannot be started, dropping it ends the first and gives up the lock.
@@ -398,7 +455,9 @@ impl Writer {
         let durable = self.inner.shared.progress.lock().durable;
         // Ends the sealer, which seals at once what is durable, however long it would have waited.
         self.end();
-        Ok(self.inner.shared.wait(|progress| progress.sealed >= durable)?)
+        self.inner.shared.wait(|progress| progress.sealed >= durable)?;
+        let checkpoint = self.snapshot().checkpoint.clone();
+        Ok(self.inner.signer.remember(&self.inner.host, checkpoint.as_deref())?)
     }
 
     fn end(&mut self) {
@@ -573,6 +632,10 @@ impl Inner {
                 Err(journal::StageError::Stopped(stopped)) => {
                     forget(sequencer, &kept);
                     return Err(Stopped::from(stopped).into());
+                }
+                Err(error @ journal::StageError::BatchTooLong { .. }) => {
+                    forget(sequencer, &kept);
+                    return Err(AppendError::BatchTooLarge(error.to_string()));
                 }
                 Err(too_large) => {
                     outcomes.push(Outcome::Refused(Refusal::TooLarge(too_large.to_string())));
@@ -762,7 +825,8 @@ impl Inner {
         });
         self.journal.rotate()?;
         self.journal.release(end)?;
-        Ok(())
+        let checkpoint = self.shared.snapshot.load().checkpoint.clone();
+        Ok(self.signer.remember(&self.host, checkpoint.as_deref())?)
     }
 
     /// Makes the entries durable before the journal, which could make them again, lets go.

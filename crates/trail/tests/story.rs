@@ -156,6 +156,26 @@ fn a_cut_tail_is_invalid_against_a_pin_and_consistent_alone() {
     assert_eq!((report.findings[0].check, report.findings[0].index), ("T3", Some(40)), "{report:#?}");
     let alone = verify(&fixture.host, &restored, &Against::default(), &mut |_| {}).unwrap();
     assert_eq!(alone.verdict, Verdict::Consistent);
+    // I4: whoever has the key does not sign a second history with it.
+    let refused = Writer::open(&fixture.host, &restored, &fixture.keys, Options::default()).map(drop).unwrap_err();
+    assert!(matches!(refused, trail::OpenError::RolledBack { signed: 50, .. }), "{refused}");
+}
+
+/// I4, T5: a copy that was continued, and then the original: the second is refused, however long it is.
+#[test]
+fn two_copies_are_not_continued_with_one_key() {
+    let fixture = Fixture::new();
+    let writer = fixture.open();
+    writer.append(records(0, 5), Intake::Import).unwrap();
+    writer.close().unwrap();
+    let twin = tempfile::tempdir().unwrap();
+    copy(fixture.folder.root(), twin.path());
+    let writer = fixture.open();
+    writer.append(records(5, 1), Intake::Import).unwrap();
+    writer.close().unwrap();
+    let twin = Folder::new(twin.path());
+    let refused = Writer::open(&fixture.host, &twin, &fixture.keys, Options::default()).map(drop).unwrap_err();
+    assert!(matches!(refused, trail::OpenError::RolledBack { signed: 6, .. }), "{refused}");
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -1,13 +1,10 @@
 //! The items of a CBOR sequence (RFC 8742).
 
-use std::io::{self, BufRead, Read as _};
+use std::io::{self, BufRead};
 
 use record::cbor::{CborError, Reader};
 
 use super::{Piece, too_long};
-
-/// Bytes read at a time at least.
-const STEP: usize = 64 << 10;
 
 /// The items of a sequence.
 pub struct Items {
@@ -50,12 +47,15 @@ impl Items {
         }
     }
 
-    /// Reads as much again as there is; whether anything came.
+    /// Reads what is ready, waiting only if nothing is; whether anything came.
     fn read_on(&mut self) -> io::Result<bool> {
         self.ahead.drain(..self.at);
         self.at = 0;
-        let more = self.ahead.len().max(STEP) as u64;
-        Ok((&mut self.bytes).take(more).read_to_end(&mut self.ahead)? > 0)
+        let ready = self.bytes.fill_buf()?;
+        let length = ready.len();
+        self.ahead.extend_from_slice(ready);
+        self.bytes.consume(length);
+        Ok(length > 0)
     }
 }
 

@@ -1,6 +1,9 @@
 //! Appending: what is taken, what is refused and how that is told.
 
-use crate::place::{GERMAN_CREDIT, Place, decision};
+use std::fs::OpenOptions;
+use std::io::{BufRead as _, BufReader, Write as _};
+
+use crate::place::{GERMAN_CREDIT, Place, decision, signal};
 use crate::told;
 
 const BAD: &str = "{\"model\":{\"name\":\"m\",\"version\":\"1\"},\"inputs\":{\"a\":1,\"a\":2},\"output\":1}\n\
@@ -108,4 +111,73 @@ fn a_trail_is_not_continued_without_its_key() {
     let run = place.of(command.env("ONRECORD_KEYS", place.path("none")).output().unwrap());
     assert_eq!(run.code, 3);
     assert!(run.err.contains("the signing key of example.com/credit is not at"), "{}", run.err);
+}
+
+#[test]
+fn records_are_kept_when_nobody_reads_the_receipts() {
+    let place = Place::with_trail();
+    place.write("many.ndjson", (0..3_000).map(decision).collect::<String>());
+    let (mut child, _) = place.held_open(&["append", "trail", "many.ndjson", "--receipts"]);
+    let mut first = String::new();
+    BufReader::with_capacity(16, child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    let run = place.of(child.wait_with_output().unwrap());
+    assert_eq!(run.code, 4, "{}", run.told());
+    assert!(run.err.contains("receipts cannot be written to stdout any more"), "{}", run.err);
+    assert_eq!(place.run(&["stats", "trail", "--json"]).json()["sealed"], 3_000);
+}
+
+#[test]
+fn records_are_kept_when_the_output_is_full() {
+    let place = Place::with_trail();
+    for (number, args) in [&["--receipts"][..], &["--json"], &[]].into_iter().enumerate() {
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        place.write("one.ndjson", decision(number as u32));
+        let mut command = place.command(&[&["append", "trail", "one.ndjson"], args].concat());
+        let run = place.of(command.stdout(full).output().unwrap());
+        assert_eq!(run.code, 4, "{}", run.told());
+        assert!(run.err.contains("no space left on device"), "{}", run.err);
+        assert_eq!(place.run(&["stats", "trail", "--json"]).json()["records"], number + 1);
+    }
+}
+
+#[test]
+fn a_record_is_on_record_while_the_next_is_waited_for() {
+    let place = Place::with_trail();
+    let mut parser = record::JsonParser::new(record::Limits::DEFAULT);
+    let cbor = record::to_cbor(&parser.parse(decision(3).as_bytes()).unwrap().parts).unwrap();
+    for (format, record) in [("ndjson", decision(1).into_bytes()), ("json", decision(2).into_bytes()), ("cbor", cbor)] {
+        let (mut child, mut stdin) = place.held_open(&["append", "trail", "--receipts", "--format", format]);
+        stdin.write_all(&record).unwrap();
+        let mut receipt = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut receipt).unwrap();
+        assert!(receipt.contains("\"digest\""), "{format}: {receipt}");
+        drop(stdin);
+        assert_eq!(place.of(child.wait_with_output().unwrap()).code, 0);
+    }
+}
+
+#[test]
+fn an_interrupted_append_keeps_what_it_has_read_and_says_so() {
+    let place = Place::with_trail();
+    for (name, records) in [("INT", 2), ("TERM", 4)] {
+        let (mut child, mut stdin) = place.held_open(&["append", "trail", "--receipts"]);
+        stdin.write_all(decision(records).as_bytes()).unwrap();
+        let mut receipts = BufReader::new(child.stdout.take().unwrap()).lines();
+        receipts.next().unwrap().unwrap();
+        stdin.write_all(decision(records + 1).as_bytes()).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        signal(&child, name);
+        let left = receipts.count();
+        let run = place.of(child.wait_with_output().unwrap());
+        assert_eq!((run.code, left), (4, 1), "{}", run.told());
+        assert!(run.err.contains("interrupted") && run.err.contains("2 records"), "{}", run.err);
+        assert_eq!(place.run(&["stats", "trail", "--json"]).json()["sealed"], records);
+    }
+    assert!(!place.path("trail/writer.sock").exists());
+}
+
+#[test]
+fn an_input_without_records_is_told() {
+    let run = Place::with_trail().run(&["append", "trail"]);
+    assert!(run.code == 0 && run.out.starts_with("nothing appended: the input held no records"), "{}", run.told());
 }

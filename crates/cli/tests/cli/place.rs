@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
 
 pub const GERMAN_CREDIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../demo/german_credit/records.ndjson.gz");
 
@@ -68,6 +68,14 @@ impl Place {
         self.of(child.wait_with_output().unwrap())
     }
 
+    /// A run whose stdin stays open for as long as it is held.
+    pub fn held_open(&self, args: &[&str]) -> (Child, ChildStdin) {
+        let mut command = self.command(args);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let stdin = child.stdin.take().unwrap();
+        (child, stdin)
+    }
+
     pub fn of(&self, output: Output) -> Run {
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Run { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
@@ -84,6 +92,11 @@ impl Run {
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}", self.out))
     }
+}
+
+/// Sends a signal, such as `TERM`.
+pub fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap().success());
 }
 
 /// Puts names in the place of hashes, spans, sizes and temporary folders.

@@ -658,7 +658,7 @@ fn insider(fixture: &Fixture, index: u64) {
     for file in fixture.files().into_iter().filter(|file| file.starts_with("lake")) {
         remove(&fixture.path(file));
     }
-    let mut lake = lake::Lake::open(Host::system(), fixture.folder.lake()).unwrap();
+    let mut lake = lake::Lake::create(Host::system(), fixture.folder.lake()).unwrap();
     let plan = lake::plan_settle(lake.snapshot(), &stored).unwrap();
     lake.settle(&plan, &|index| Some(stored[index as usize].1.digest())).unwrap();
     let file = "entries/00000000000000000000.digests";
