@@ -83,7 +83,7 @@ fn under_load(looks: u64, look: impl Fn(&Fixture, &Writer) + Sync) {
 }
 
 fn looks(short: u64) -> u64 {
-    if long() { 20 * short } else { short }
+    if long() { 4 * short } else { short }
 }
 
 /// The check never cries wolf: a live trail is VALID against a checkpoint it published a moment ago.
