@@ -206,6 +206,12 @@ impl DurableFile {
         if taken { Ok(()) } else { Err(FileError::Locked { path: self.path.clone() }) }
     }
 
+    /// Gives up the lock at once. Closing the handle alone would leave it to a process that was forked meanwhile and has
+    /// not yet become another program: it shares the lock until then. A failure leaves the lock to the closing.
+    pub fn unlock(&self) {
+        let _ = self.file.unlock();
+    }
+
     /// A writer that appends from `offset` on.
     #[must_use]
     pub fn into_appender(self, offset: u64) -> Appender {

@@ -44,4 +44,4 @@ pub use signing_key::{KeyFolder, SigningKeyError};
 pub use snapshot::{Found, Proof, ProofError, Snapshot, SnapshotError};
 pub use socket::{RemoteOutcome, RemoteWriter, SocketError, WriterSocket, receipt_json};
 pub use verify::{Against, Finding, Progress, Report, Severity, Verdict, VerifyError, verify};
-pub use writer::{CloseError, OpenError, Options, Recovered, Status, Stopped, Writer};
+pub use writer::{CloseError, OpenError, Options, Recovered, Status, Stopped, Ticket, Writer};

@@ -9,7 +9,7 @@ use crate::folder::Folder;
 /// Held for as long as a process may write to the trail. The system drops it when the process ends, however it ends.
 #[derive(Debug)]
 pub struct WriterLock {
-    _file: DurableFile,
+    file: DurableFile,
 }
 
 /// Why the lock was not had.
@@ -53,6 +53,12 @@ impl WriterLock {
         let mine = format!("process {}\n", std::process::id());
         file.set_len(0)?;
         file.write_at(0, mine.as_bytes())?;
-        Ok(WriterLock { _file: file })
+        Ok(WriterLock { file })
+    }
+}
+
+impl Drop for WriterLock {
+    fn drop(&mut self) {
+        self.file.unlock();
     }
 }
