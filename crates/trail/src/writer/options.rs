@@ -1,0 +1,36 @@
+//! How a writer works.
+
+use std::time::Duration;
+
+/// How a writer works. Every field has a limit of its own use; see the defaults.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The longest a durable record waits for its seal. Default 100 ms.
+    pub seal_every: Duration,
+    /// The longest a sealed record waits in the journal, default 60 s.
+    pub settle_every: Duration,
+    /// Bytes in the journal that bring a settle forward, default 64 MiB.
+    pub settle_bytes: u64,
+    /// Bytes in the journal beyond which appending is refused, default 1 GiB.
+    pub backlog_bytes_max: u64,
+    /// Records in a batch at most, default 10,000.
+    pub batch_records_max: usize,
+    /// How old a live record's id may be, by its own time. Default 7 days.
+    pub idempotency_window: Duration,
+    /// Sizes of the journal.
+    pub journal: journal::Options,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            seal_every: Duration::from_millis(100),
+            settle_every: Duration::from_secs(60),
+            settle_bytes: 64 << 20,
+            backlog_bytes_max: 1 << 30,
+            batch_records_max: 10_000,
+            idempotency_window: Duration::from_secs(7 * 24 * 3600),
+            journal: journal::Options::default(),
+        }
+    }
+}

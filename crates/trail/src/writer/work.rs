@@ -1,0 +1,144 @@
+//! What the writer does by itself: sealing what is durable, and settling what is sealed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use record::Stored;
+use tlog::SigningKey;
+
+use super::Inner;
+use crate::entries::EntriesWriter;
+use crate::seal::{SealError, SealPlan, Sealed};
+use crate::settle::{self, SettleError};
+
+pub(super) struct SealState {
+    pub(super) sealed: Sealed,
+    pub(super) entries: EntriesWriter,
+    pub(super) key: SigningKey,
+}
+
+impl Inner {
+    /// Seals whatever becomes durable, until the writer closes; everything durable by then is sealed.
+    pub(super) fn seal_until_closed(&self) {
+        let mut last = Duration::ZERO;
+        loop {
+            let waited = self.shared.wait(|progress| progress.durable > progress.sealed || progress.closing);
+            if waited.is_err() {
+                return;
+            }
+            let progress = self.shared.progress.lock();
+            let (idle, closing) = (progress.durable == progress.sealed, progress.closing);
+            let stopped = progress.stopped.is_some();
+            drop(progress);
+            // A writer that has stopped signs nothing more; the next one seals what is durable.
+            if stopped || (idle && closing) {
+                return;
+            }
+            let due = last + self.options.seal_every;
+            if !closing && self.host.monotonic() < due {
+                // And look again at what has happened meanwhile.
+                self.pause(due);
+                continue;
+            }
+            last = self.host.monotonic();
+            if let Err(error) = self.seal() {
+                self.shared.stop(&error);
+                return;
+            }
+        }
+    }
+
+    /// Waits until then, or until the writer closes.
+    fn pause(&self, until: Duration) {
+        let mut progress = self.shared.progress.lock();
+        while !progress.closing && progress.stopped.is_none() {
+            let Some(rest) = until.checked_sub(self.host.monotonic()).filter(|rest| !rest.is_zero()) else { return };
+            self.shared.changed.wait_for(&mut progress, rest);
+        }
+    }
+
+    fn seal(&self) -> Result<(), SealError> {
+        let mut state = self.seal.lock();
+        let SealState { sealed, entries, key } = &mut *state;
+        let snapshot = self.shared.snapshot.load_full();
+        let digests = snapshot.hot.range(sealed.size(), snapshot.end()).map(|record| record.digest).collect();
+        let plan = SealPlan::new(sealed, digests)?;
+        let signed = plan.execute(&self.host, &self.folder, entries, key, sealed)?;
+        drop(state);
+        let size = signed.checkpoint().size();
+        self.shared.publish(|snapshot| snapshot.checkpoint = Some(signed));
+        self.shared.progress(|progress| progress.sealed = size);
+        Ok(())
+    }
+
+    /// Settles when it is time, until the writer closes.
+    pub(super) fn settle_until_closed(&self) {
+        let mut due = self.host.monotonic() + self.options.settle_every;
+        loop {
+            let mut progress = self.shared.progress.lock();
+            if progress.closing || progress.stopped.is_some() {
+                return;
+            }
+            let unsettled = progress.sealed > progress.settled;
+            let full = self.journal.backlog_bytes() >= self.options.settle_bytes && progress.settle_error.is_none();
+            let now = self.host.monotonic();
+            if !unsettled || !(full || now >= due) {
+                let rest = due.saturating_sub(now).max(Duration::from_millis(50)).min(Duration::from_secs(1));
+                self.shared.changed.wait_for(&mut progress, rest);
+                continue;
+            }
+            drop(progress);
+            let settled = self.settle();
+            due = self.host.monotonic() + self.options.settle_every;
+            if let Err(error) = settled {
+                let error: Arc<str> = error.to_string().into();
+                self.shared.progress(|progress| progress.settle_error = Some(error));
+            }
+        }
+    }
+
+    pub(super) fn settle(&self) -> Result<(), SettleError> {
+        let mut lake = self.lake.lock();
+        let snapshot = self.shared.snapshot.load_full();
+        let records = settle::batch(snapshot.hot.range(snapshot.settled(), snapshot.sealed()));
+        let Some(last) = records.last() else { return Ok(()) };
+        let end = last.index + 1;
+        self.sync_entries()?;
+        let first = records[0].index;
+        let pairs: Vec<(u64, &Stored)> = records.iter().map(|record| (record.index, &record.stored)).collect();
+        let plan = lake::plan_settle(lake.snapshot(), &pairs)?;
+        let digest = |index: u64| records.get(index.checked_sub(first)? as usize).map(|record| record.digest);
+        let settled = match lake.settle(&plan, &digest) {
+            Ok(settled) => settled.clone(),
+            Err(error) => {
+                if error.is_fatal() {
+                    self.shared.stop(&error);
+                }
+                return Err(error.into());
+            }
+        };
+        // Under the sequencer's lock, so that whoever stages sees both changes or neither, and looks again at most once.
+        let mut sequencer = self.sequencer.lock();
+        self.shared.publish(|snapshot| {
+            snapshot.lake = settled;
+            snapshot.hot = snapshot.hot.without_below(end);
+        });
+        records.iter().for_each(|record| drop(sequencer.ids.remove(&record.stored.stamp.id)));
+        sequencer.settled = end;
+        drop(sequencer);
+        self.shared.progress(|progress| {
+            progress.settled = end;
+            progress.settle_error = None;
+        });
+        self.journal.rotate()?;
+        self.journal.release(end)?;
+        let checkpoint = self.shared.snapshot.load().checkpoint.clone();
+        Ok(self.signer.remember(&self.host, checkpoint.as_deref())?)
+    }
+
+    /// Makes the entries durable before the journal, which could make them again, lets go.
+    fn sync_entries(&self) -> Result<(), SettleError> {
+        let synced = self.seal.lock().entries.sync();
+        synced.inspect_err(|error| self.shared.stop(error)).map_err(SettleError::from)
+    }
+}
