@@ -80,7 +80,8 @@ impl Inner {
                 return;
             }
             let unsettled = progress.sealed > progress.settled;
-            let full = self.journal.backlog_bytes() >= self.options.settle_bytes && progress.settle_error.is_none();
+            let full = self.journal.backlog_bytes() >= self.options.settle_bytes || progress.waiting_for_room > 0;
+            let full = full && progress.settle_error.is_none();
             let now = self.host.monotonic();
             if !unsettled || !(full || now >= due) {
                 let rest = due.saturating_sub(now).max(Duration::from_millis(50)).min(Duration::from_secs(1));
@@ -132,6 +133,8 @@ impl Inner {
         });
         self.journal.rotate()?;
         self.journal.release(end)?;
+        // There is room now for whoever waits for it.
+        self.shared.progress(|_| ());
         let checkpoint = self.shared.snapshot.load().checkpoint.clone();
         Ok(self.signer.remember(&self.host, checkpoint.as_deref())?)
     }
