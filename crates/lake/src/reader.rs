@@ -256,6 +256,25 @@ impl FileReader {
         Ok(None)
     }
 
+    /// The index and `received` of every row.
+    pub(crate) fn stamps(&self) -> Result<Vec<(u64, i64)>, ReadError> {
+        let leaves = ["index", "received"].into_iter().filter_map(|column| self.leaf(column));
+        let mask = ProjectionMask::leaves(self.metadata.parquet_schema(), leaves);
+        let mut stamps = Vec::new();
+        for batch in self.built(self.builder().with_projection(mask), 0)? {
+            let (first, batch) = batch?;
+            let numbers = |column| batch.column_by_name(column).and_then(|array| array.as_primitive_opt::<Int64Type>());
+            let missing = |column| self.row(first, RowError::Column(column));
+            let indices = numbers("index").ok_or_else(|| missing("index"))?;
+            let received = numbers("received").ok_or_else(|| missing("received"))?;
+            for (index, received) in indices.iter().zip(received) {
+                let index = index.and_then(|index| u64::try_from(index).ok()).ok_or_else(|| missing("index"))?;
+                stamps.push((index, received.ok_or_else(|| missing("received"))?));
+            }
+        }
+        Ok(stamps)
+    }
+
     /// The Bloom filter of a column, if it has one.
     pub(crate) fn filter(&self, group: usize, leaf: usize) -> Result<Option<Sbbf>, ReadError> {
         guarded(&self.name, || self.builder().get_row_group_column_bloom_filter(group, leaf))?

@@ -49,6 +49,11 @@ impl Folder {
         self.root.join("lake")
     }
 
+    /// How far the running writer's own check of the trail has come, and what it came to.
+    pub fn scrub(&self) -> PathBuf {
+        self.root.join("scrub.json")
+    }
+
     /// What the one writer holds locked.
     pub fn lock(&self) -> PathBuf {
         self.root.join("lock")

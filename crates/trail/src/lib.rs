@@ -43,5 +43,7 @@ pub use settle::SettleError;
 pub use signing_key::{KeyFolder, SigningKeyError};
 pub use snapshot::{Found, Proof, ProofError, Snapshot, SnapshotError};
 pub use socket::{RemoteOutcome, RemoteWriter, SocketError, WriterSocket, receipt_json};
-pub use verify::{Against, Finding, Progress, Report, Severity, Verdict, VerifyError, verify};
-pub use writer::{CloseError, OpenError, Options, Recovered, Status, Stopped, Ticket, Writer};
+pub use verify::{
+    Against, Finding, Progress, Report, ScrubError, ScrubResult, ScrubState, Severity, Verdict, VerifyError, verify,
+};
+pub use writer::{CloseError, OpenError, Options, Recovered, Scrubbing, Status, Stopped, Ticket, Writer};

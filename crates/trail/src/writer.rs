@@ -2,6 +2,7 @@
 
 mod open;
 mod options;
+mod scrub;
 mod sequencer;
 mod shared;
 mod signer;
@@ -24,7 +25,7 @@ use crate::snapshot::Snapshot;
 
 pub use open::OpenError;
 pub(crate) use open::{hot_record, read_checkpoint};
-pub use options::Options;
+pub use options::{Options, Scrubbing};
 use sequencer::Sequencer;
 use shared::Shared;
 pub use shared::{Stopped, Ticket};
@@ -66,6 +67,8 @@ pub struct Status {
     pub journal_bytes: u64,
     /// Why the last settle failed, if it did.
     pub settle_error: Option<String>,
+    /// Why the last scrub could not go on, if it could not.
+    pub scrub_error: Option<String>,
 }
 
 /// Runs a trail.
@@ -136,6 +139,7 @@ impl Writer {
             settled: progress.settled,
             journal_bytes: self.inner.journal.backlog_bytes(),
             settle_error: progress.settle_error.as_ref().map(ToString::to_string),
+            scrub_error: progress.scrub_error.as_ref().map(ToString::to_string),
         }
     }
 

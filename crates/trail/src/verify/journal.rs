@@ -101,7 +101,7 @@ impl Check<'_> {
                 Err(error) => self.entries_fault(error),
             }
         }
-        self.advance(1);
+        self.pace.advance(1);
     }
 
     /// The journal's segment that holds a record: each is named by its first index, in 20 digits.

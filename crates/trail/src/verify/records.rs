@@ -55,7 +55,7 @@ impl Check<'_> {
         lake::Snapshot::open(self.host.clone(), folder).map_err(|error| error.to_string())
     }
 
-    fn coverage(&mut self, coverage: &Coverage, lake: &lake::Snapshot) {
+    pub(super) fn coverage(&mut self, coverage: &Coverage, lake: &lake::Snapshot) {
         for (first, end) in coverage.missing() {
             let where_ = if first < lake.watermark() { "the lake" } else { "the journal" };
             let what = if end - first == 1 {

@@ -144,6 +144,9 @@ impl Writer {
         let mut writer = Writer { inner, threads: Vec::new(), recovered: found };
         writer.threads.push(spawn("seal", &writer.inner, Inner::seal_until_closed)?);
         writer.threads.push(spawn("settle", &writer.inner, Inner::settle_until_closed)?);
+        if writer.inner.options.scrub.is_some() {
+            writer.threads.push(spawn("scrub", &writer.inner, Inner::scrub_until_closed)?);
+        }
         Ok(writer)
     }
 }

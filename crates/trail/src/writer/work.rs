@@ -49,7 +49,7 @@ impl Inner {
     }
 
     /// Waits until then, or until the writer closes.
-    fn pause(&self, until: Duration) {
+    pub(super) fn pause(&self, until: Duration) {
         let mut progress = self.shared.progress.lock();
         while !progress.closing && progress.stopped.is_none() {
             let Some(rest) = until.checked_sub(self.host.monotonic()).filter(|rest| !rest.is_zero()) else { return };

@@ -8,6 +8,7 @@ mod ids;
 mod kill;
 mod live;
 mod model;
+mod scrub;
 mod socket;
 mod steps;
 mod support;
