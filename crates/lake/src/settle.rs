@@ -24,7 +24,7 @@ use crate::plan::{PlannedFile, SettlePlan};
 use crate::reader::{FileReader, ReadError};
 use crate::snapshot::Snapshot;
 use crate::table::{Change, Table, TableError, Version};
-use crate::writer::{self, Row, STEP, WriteError};
+use crate::writer::{FileWriter, STEP, WriteError};
 
 /// Why records were not settled. Nothing of the journal may be dropped.
 #[derive(Debug, thiserror::Error)]
@@ -218,12 +218,12 @@ impl Lake {
         let host = self.table.host();
         // The random part keeps a name from ever standing for two different contents, in any cache.
         let name = file_name(self.snapshot.watermark(), u64::from_be_bytes(host.random()));
-        let row = |&at: &usize| {
-            let (index, stored) = &plan.records[at];
-            Row { index: *index, stored, facts: &plan.facts[at] }
-        };
-        let rows: Vec<Row<'_>> = file.rows.iter().map(row).collect();
-        Ok(writer::write(host, self.table.folder(), &name, &file.layout, &rows)?)
+        let mut writer = FileWriter::create(host, self.table.folder(), &name, &file.layout)?;
+        for &at in &file.rows {
+            let (index, stored) = plan.records[at];
+            writer.push(index, stored, &plan.facts[at])?;
+        }
+        Ok(writer.finish()?)
     }
 
     fn read_back(
