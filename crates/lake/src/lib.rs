@@ -23,7 +23,8 @@
 //!
 //! # A data file
 //!
-//! `settle-<watermark, 20 digits>-<random, 16 hexadecimal>.parquet` in the table's folder. Rows are sorted by `time_ns`
+//! `settle-<watermark, 20 digits>-<random, 16 hexadecimal>.parquet` in the table's folder, or `rewrite-…` for one that
+//! replaces others: see [`Rewrite`]. Rows are sorted by `time_ns`
 //! (nulls last), then `index`. A file has only the columns that it uses, each nullable, under the names and types of
 //! the Delta schema. `id`, `subject.id`, `subject.case` and `trace.trace_id` have Bloom filters. Neither the Parquet
 //! footer nor the Delta log holds a digest of a record: those stand in the trail's `tile/entries`.
@@ -41,13 +42,14 @@
 //!
 //! # What it is not
 //!
-//! It knows no HTTP, no SQL, no tree and no journal. It does not compact, encrypt or clean the log yet.
+//! It knows no HTTP, no SQL, no tree and no journal. It does not encrypt yet.
 
 mod assemble;
 mod builder;
 mod census;
 mod check;
 mod claims;
+mod clean;
 mod columns;
 mod encoding;
 mod facts;
@@ -55,6 +57,7 @@ mod layout;
 mod manifest;
 mod plan;
 mod reader;
+mod rewrite;
 mod settle;
 mod shred;
 mod snapshot;
@@ -67,10 +70,12 @@ mod writer;
 pub use assemble::RowError;
 pub use check::{Finding, Why};
 pub use claims::Claim;
+pub use clean::{CleanError, Cleaned};
 pub use columns::{COLUMNS_MAX, Column, ColumnType, Columns, ColumnsError};
 pub use manifest::{FORMAT, Manifest, ManifestError, NO_KEY};
 pub use plan::{MODEL_ROWS_MIN, PlanError, SettlePlan, plan_settle};
 pub use reader::{FileRows, Placed, ReadError};
+pub use rewrite::{Reason, Rewrite, RewriteError, Rewritten};
 pub use settle::{Lake, SettleError};
 pub use shred::ShredError;
 pub use snapshot::{Found, Lookup, Snapshot};

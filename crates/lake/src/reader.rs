@@ -131,6 +131,11 @@ impl FileReader {
         Ok(Self { name: name.to_owned(), source, metadata, layout })
     }
 
+    /// The file's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(crate) fn metadata(&self) -> &ArrowReaderMetadata {
         &self.metadata
     }
@@ -153,9 +158,9 @@ impl FileReader {
         ReadError::Parquet { file: self.name.clone(), cause }
     }
 
-    /// Every row of the file.
-    pub(crate) fn batches(&self) -> Result<Batches, ReadError> {
-        self.built(self.builder(), 0)
+    /// Every row of the file, `rows` at a time.
+    pub(crate) fn batches(&self, rows: usize) -> Result<Batches, ReadError> {
+        self.built(self.builder().with_batch_size(rows), 0)
     }
 
     /// The rows of one row group.
@@ -384,7 +389,12 @@ pub struct FileRows {
 
 impl FileRows {
     pub(crate) fn new(reader: Arc<FileReader>) -> Result<Self, ReadError> {
-        let batches = reader.batches()?;
+        Self::in_batches(reader, BATCH_ROWS)
+    }
+
+    /// As [`FileRows::new`], with that many rows of the file in memory.
+    pub(crate) fn in_batches(reader: Arc<FileReader>, rows: usize) -> Result<Self, ReadError> {
+        let batches = reader.batches(rows.min(BATCH_ROWS))?;
         Ok(Self { reader, batches, batch: None, at: 0, failed: false })
     }
 

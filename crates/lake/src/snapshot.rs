@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::columns::Columns;
 use crate::manifest::Manifest;
 use crate::reader::{FileReader, FileRows, Placed, ReadError};
+use crate::rewrite::InProgress;
 use crate::table::{Table, TableError, Version};
 
 /// Open files whose footers are kept: some 100 KB each with their page index.
@@ -22,6 +23,7 @@ pub struct Snapshot {
     folder: Arc<Path>,
     version: Arc<Version>,
     open: Arc<OpenFiles>,
+    in_progress: InProgress,
 }
 
 /// Files that were read lately, most lately last. Data files never change, so versions share them.
@@ -77,6 +79,7 @@ impl Snapshot {
             folder: table.folder().into(),
             version: Arc::new(version),
             open: Arc::default(),
+            in_progress: Arc::default(),
         }
     }
 
@@ -115,8 +118,13 @@ impl Snapshot {
         self.folder.join(&file.path)
     }
 
-    pub(crate) fn base(&self) -> &Version {
+    pub(crate) fn base(&self) -> &Arc<Version> {
         &self.version
+    }
+
+    /// Files that rewrites are writing.
+    pub(crate) fn in_progress(&self) -> &InProgress {
+        &self.in_progress
     }
 
     pub(crate) fn host(&self) -> &Host {
