@@ -51,6 +51,8 @@ pub enum Lookup {
     Trace,
     /// The id of the decision that a late fact is about: pages are skipped by their statistics alone.
     About,
+    /// The record's kind: pages are skipped by their statistics alone.
+    Kind,
 }
 
 impl Lookup {
@@ -61,6 +63,7 @@ impl Lookup {
             Self::Case => "subject.case",
             Self::Trace => "trace.trace_id",
             Self::About => "about",
+            Self::Kind => "kind",
         }
     }
 }
