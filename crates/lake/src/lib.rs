@@ -45,6 +45,7 @@
 
 mod assemble;
 mod builder;
+mod cells;
 mod census;
 mod check;
 mod claims;
@@ -56,6 +57,7 @@ mod manifest;
 mod plan;
 mod reader;
 mod settle;
+mod shown;
 mod shred;
 mod snapshot;
 mod source;
@@ -79,5 +81,7 @@ pub use writer::WriteError;
 
 #[cfg(test)]
 mod arbitrary;
+#[cfg(test)]
+mod forged;
 #[cfg(test)]
 mod roundtrip;
