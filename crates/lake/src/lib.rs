@@ -46,6 +46,7 @@
 
 mod assemble;
 mod builder;
+mod cells;
 mod census;
 mod check;
 mod claims;
@@ -59,6 +60,7 @@ mod plan;
 mod reader;
 mod rewrite;
 mod settle;
+mod shown;
 mod shred;
 mod snapshot;
 mod source;
@@ -84,5 +86,7 @@ pub use writer::WriteError;
 
 #[cfg(test)]
 mod arbitrary;
+#[cfg(test)]
+mod forged;
 #[cfg(test)]
 mod roundtrip;

@@ -4,6 +4,7 @@
 //! not the table's is an error, and a row that is no record is an error that names file and row. The Parquet library
 //! can still panic over bytes that no writer made; as a last resort such a panic is caught and becomes an error too.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -22,10 +23,10 @@ use parquet::bloom_filter::Sbbf;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::PageIndexPolicy;
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
-use record::Stored;
+use record::{Parts, Stored};
 
 use crate::assemble::{RowError, Rows};
-use crate::columns::{ColumnType, Columns};
+use crate::columns::{Column, Columns};
 use crate::layout::Layout;
 use crate::source::Source;
 use crate::table::panic_message;
@@ -63,8 +64,10 @@ pub enum ReadError {
         /// The panic's message.
         what: String,
     },
-    /// A column that the table does not have, or has with another type.
-    #[error("file {file:?} has a column {column:?} of type {found} that the table does not have; verify the trail")]
+    /// A column that the table does not have, or has with another type, or that is there twice, or that no record has.
+    #[error(
+        "file {file:?} has a column {column:?} of type {found} that is not one of the table's, or is there twice; verify the trail"
+    )]
     Column {
         /// The file.
         file: String,
@@ -119,15 +122,19 @@ impl FileReader {
             ArrowReaderOptions::new().with_skip_arrow_metadata(true).with_page_index_policy(PageIndexPolicy::Optional);
         let metadata = guarded(name, || ArrowReaderMetadata::load(&source, options))?
             .map_err(|cause| ReadError::Parquet { file: name.to_owned(), cause })?;
+        let names = metadata.schema().fields().iter().map(|f| f.name().as_str());
+        let layout = Arc::new(Layout::new(columns, names));
+        // Each column has a place in a record, once, with the very type of the table: nothing in the file is shown by
+        // other engines and not read here (T26).
+        let mut places: HashMap<&str, &Column> = layout.columns.iter().map(|c| (&*c.name, c)).collect();
         for field in metadata.schema().fields() {
-            let kind = ColumnType::of_data_type(field.data_type());
-            if kind.is_none() || columns.get(field.name()).map(|c| c.kind) != kind {
+            let column = places.remove(field.name().as_str());
+            if column.is_none_or(|column| column.kind.data_type() != *field.data_type()) {
                 let (column, found) = (field.name().clone(), field.data_type().to_string());
                 return Err(ReadError::Column { file: name.to_owned(), column, found });
             }
         }
-        let names = metadata.schema().fields().iter().map(|f| f.name().as_str());
-        let layout = Arc::new(Layout::new(columns, names));
+        drop(places);
         Ok(Self { name: name.to_owned(), source, metadata, layout })
     }
 
@@ -297,7 +304,7 @@ impl FileReader {
         let Some(leaf) = self.leaf(column) else { return Ok(found) };
         for group in 0..self.groups() {
             let filter = self.filter(group, leaf)?;
-            let likely: std::collections::HashMap<&str, usize> = wanted
+            let likely: HashMap<&str, usize> = wanted
                 .iter()
                 .enumerate()
                 .filter(|(_, value)| filter.as_ref().is_none_or(|f| f.check(**value)))
@@ -346,7 +353,19 @@ impl FileReader {
 
     /// The record at place `at` of a batch, which is row `row` of the file.
     pub(crate) fn placed(&self, batch: &Rows, at: usize, row: u64) -> Result<Placed, ReadError> {
-        let read = || Ok(Placed { index: batch.index(at)?, row, stored: batch.stored(at)? });
+        let (index, stored) = self.placed_in(batch, at, row, Parts::with_capacity(1024))?;
+        Ok(Placed { index, row, stored })
+    }
+
+    /// The same, index and record, its parts in the memory of `memory`.
+    pub(crate) fn placed_in(
+        &self,
+        batch: &Rows,
+        at: usize,
+        row: u64,
+        memory: Parts,
+    ) -> Result<(u64, Stored), ReadError> {
+        let read = || Ok((batch.index(at)?, batch.stored_in(at, memory)?));
         read().map_err(|cause| self.row(row, cause))
     }
 
