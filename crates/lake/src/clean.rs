@@ -7,6 +7,7 @@ use std::time::Duration;
 use host::FileError;
 
 use crate::manifest::NameOf;
+use crate::readers::ReadersLock;
 use crate::settle::{Lake, is_sync, name_of};
 use crate::table::{Dead, TableError};
 use crate::writer::STEP;
@@ -52,19 +53,24 @@ pub struct Cleaned {
 
 impl Lake {
     /// Removes the data files that no version needs: every record in them is below the watermark, and so in live files.
-    /// A file stays as long as a snapshot of this lake names it (I14). One that a compaction replaced also stays for
+    /// A file stays as long as a snapshot of this lake names it, or someone in another process reads any (I14). One that a compaction replaced also stays for
     /// `grace` after that, for engines that tell nobody what they read; one that holds what was erased does not.
     pub fn clean(&mut self, grace: Duration) -> Result<Cleaned, CleanError> {
         let (dead, mut cleaned) = self.removable(grace)?;
+        if dead.is_empty() {
+            return Ok(cleaned);
+        }
+        let Some(_alone) = ReadersLock::take(self.table.host(), self.table.folder())? else {
+            cleaned.left += dead.len() as u64;
+            return Ok(cleaned);
+        };
         for path in &dead {
             match self.table.host().remove(path, STEP) {
                 Err(error) if !error.is_not_found() => return Err(error.into()),
                 _ => cleaned.removed += 1,
             }
         }
-        if !dead.is_empty() {
-            self.table.host().sync_dir(self.table.folder(), STEP)?;
-        }
+        self.table.host().sync_dir(self.table.folder(), STEP)?;
         Ok(cleaned)
     }
 

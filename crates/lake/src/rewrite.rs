@@ -24,6 +24,7 @@ mod outputs;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use carry_out::Rewritten;
 pub use error::RewriteError;
@@ -54,6 +55,22 @@ pub struct Rewrite {
     /// The columns that the table gets by it.
     pub(crate) new_columns: Vec<Column>,
     pub(crate) merges: Vec<Merging>,
+    pub(crate) interrupt: Interrupt,
+}
+
+/// Ends a rewrite that is under way: a writer that closes does not wait for it.
+#[derive(Clone, Debug, Default)]
+pub struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// Whoever is rewriting ends with [`RewriteError::Interrupted`] at the next record.
+    pub fn interrupt(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn check(&self) -> Result<(), RewriteError> {
+        if self.0.load(Ordering::Relaxed) { Err(RewriteError::Interrupted) } else { Ok(()) }
+    }
 }
 
 /// Files that become others, together.
@@ -97,7 +114,13 @@ impl Rewrite {
     pub fn for_erasure(snapshot: &Snapshot, files: &[&Manifest]) -> Self {
         let whole = || vec![Output { group: Group::All, columns: Vec::new() }];
         let merges = files.iter().map(|&file| Merging { inputs: vec![file.clone()], outputs: whole() }).collect();
-        Self { base: snapshot.clone(), reason: Reason::Erasure, new_columns: Vec::new(), merges }
+        Self {
+            base: snapshot.clone(),
+            reason: Reason::Erasure,
+            new_columns: Vec::new(),
+            merges,
+            interrupt: Interrupt::default(),
+        }
     }
 
     /// The files that go away by it.

@@ -22,6 +22,7 @@ use record::Digest;
 use crate::manifest::{Manifest, NameOf, settle_name};
 use crate::plan::{PlannedFile, SettlePlan};
 use crate::reader::{FileReader, ReadError};
+use crate::readers::ReadersLock;
 use crate::rewrite::{RewriteError, Rewritten};
 use crate::snapshot::Snapshot;
 use crate::table::{Change, Table, TableError, Version};
@@ -141,6 +142,7 @@ impl Lake {
             }
         }
         let version = table.create_or_recover()?;
+        ReadersLock::make(table.host(), table.folder())?;
         Ok(Self::of(table, version))
     }
 
@@ -149,6 +151,7 @@ impl Lake {
     pub fn open(host: Host, folder: impl AsRef<Path>) -> Result<Self, SettleError> {
         let table = Table::at(host, folder.as_ref())?;
         let version = table.recover()?;
+        ReadersLock::make(table.host(), table.folder())?;
         Ok(Self::of(table, version))
     }
 

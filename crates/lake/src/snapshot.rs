@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::columns::Columns;
 use crate::manifest::Manifest;
 use crate::reader::{FileReader, FileRows, Placed, ReadError};
+use crate::readers::ReadersLock;
 use crate::rewrite::InProgress;
 use crate::table::{Table, TableError, Version};
 
@@ -24,6 +25,8 @@ pub struct Snapshot {
     version: Arc<Version>,
     open: Arc<OpenFiles>,
     in_progress: InProgress,
+    /// Keeps the files of this version in place, where it is not the writer's own.
+    _lock: Option<Arc<ReadersLock>>,
 }
 
 /// Files that were read lately, most lately last. Data files never change, so versions share them.
@@ -72,8 +75,11 @@ impl Snapshot {
     /// Reads the newest version of the lake in `folder`. Changes nothing there.
     pub fn open(host: Host, folder: impl AsRef<Path>) -> Result<Self, TableError> {
         let table = Table::at(host, folder.as_ref())?;
+        // Before the log is read: what it names then is not removed as long as this lives.
+        let lock =
+            ReadersLock::share(table.host(), table.folder()).map_err(|error| TableError::File(Arc::new(error)))?;
         let version = table.load()?;
-        Ok(Self::of(&table, version))
+        Ok(Self { _lock: lock.map(Arc::new), ..Self::of(&table, version) })
     }
 
     pub(crate) fn of(table: &Table, version: Version) -> Self {
@@ -83,6 +89,7 @@ impl Snapshot {
             version: Arc::new(version),
             open: Arc::default(),
             in_progress: Arc::default(),
+            _lock: None,
         }
     }
 

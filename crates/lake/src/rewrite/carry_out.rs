@@ -66,7 +66,7 @@ impl Rewrite {
             let mut found = 0;
             for output in &merging.outputs {
                 let layout = layout(&columns, &readers, output);
-                let file = write(&self.base, &mut outputs, &readers, output, &layout, changed, expected)?;
+                let file = self.write(&mut outputs, &readers, output, &layout, changed, expected)?;
                 found += file.as_ref().map_or(0, |(manifest, _)| manifest.rows);
                 written.extend(file);
             }
@@ -101,6 +101,55 @@ impl Rewrite {
         Ok(files.iter().map(open).collect::<Result<_, _>>()?)
     }
 
+    /// Writes one file, unless no row belongs to it.
+    fn write(
+        &self,
+        outputs: &mut Outputs,
+        inputs: &[Arc<FileReader>],
+        output: &Output,
+        layout: &Layout,
+        changed: Changed<'_>,
+        expected: u64,
+    ) -> Result<Option<(Manifest, Rows)>, RewriteError> {
+        let mut merge = Merge::of(inputs, &output.group)?;
+        let Some(mut row) = merge.next()? else { return Ok(None) };
+        let mut file = FileWriter::create(self.base.host(), self.base.folder(), &outputs.next_name(), layout)?;
+        let mut rows = Rows::default();
+        let mut push = |row: &MergedRow| {
+            rows.add(row.index, &row.stored);
+            file.push(row.index, &row.stored, &row.facts)
+        };
+        let mut late: BinaryHeap<Reverse<Late>> = BinaryHeap::new();
+        loop {
+            while late.peek().is_some_and(|Reverse(Late(waiting))| waiting.place < row.place)
+                && let Some(Reverse(Late(waiting))) = late.pop()
+            {
+                push(&waiting)?;
+            }
+            let read_at = row.place;
+            if let Some(stored) = changed(row.index, &row.stored) {
+                row = MergedRow::of(row.index, stored);
+            }
+            match row.place.cmp(&read_at) {
+                std::cmp::Ordering::Equal => push(&row)?,
+                std::cmp::Ordering::Greater => late.push(Reverse(Late(row))),
+                std::cmp::Ordering::Less => return Err(RewriteError::Moved { index: row.index }),
+            }
+            self.interrupt.check()?;
+            match merge.next()? {
+                Some(next) => row = next,
+                None => break,
+            }
+        }
+        while let Some(Reverse(Late(waiting))) = late.pop() {
+            push(&waiting)?;
+        }
+        if merge.rows() != expected {
+            return Err(RewriteError::Rows { expected, found: merge.rows() });
+        }
+        Ok(Some((file.finish()?, rows)))
+    }
+
     fn read_back(
         &self,
         columns: &Columns,
@@ -113,6 +162,7 @@ impl Rewrite {
         let rows = reader.and_then(|reader| FileRows::new(Arc::new(reader))).map_err(RewriteError::ReadBack)?;
         let mut found = Rows::default();
         for placed in rows {
+            self.interrupt.check()?;
             let placed = placed.map_err(RewriteError::ReadBack)?;
             let (index, row) = (placed.index, placed.row);
             found.add(index, &placed.stored);
@@ -134,54 +184,6 @@ fn layout(columns: &Columns, inputs: &[Arc<FileReader>], output: &Output) -> Lay
     let has = |name: &str| inputs.iter().any(|input| input.metadata().schema().field_with_name(name).is_ok());
     let used = columns.list().iter().filter(|c| has(&c.name) || output.columns.iter().any(|name| **name == *c.name));
     Layout::new(columns, used.map(|column| &*column.name))
-}
-
-/// Writes one file, unless no row belongs to it.
-fn write(
-    base: &crate::Snapshot,
-    outputs: &mut Outputs,
-    inputs: &[Arc<FileReader>],
-    output: &Output,
-    layout: &Layout,
-    changed: Changed<'_>,
-    expected: u64,
-) -> Result<Option<(Manifest, Rows)>, RewriteError> {
-    let mut merge = Merge::of(inputs, &output.group)?;
-    let Some(mut row) = merge.next()? else { return Ok(None) };
-    let mut file = FileWriter::create(base.host(), base.folder(), &outputs.next_name(), layout)?;
-    let mut rows = Rows::default();
-    let mut push = |row: &MergedRow| {
-        rows.add(row.index, &row.stored);
-        file.push(row.index, &row.stored, &row.facts)
-    };
-    let mut late: BinaryHeap<Reverse<Late>> = BinaryHeap::new();
-    loop {
-        while late.peek().is_some_and(|Reverse(Late(waiting))| waiting.place < row.place)
-            && let Some(Reverse(Late(waiting))) = late.pop()
-        {
-            push(&waiting)?;
-        }
-        let read_at = row.place;
-        if let Some(stored) = changed(row.index, &row.stored) {
-            row = MergedRow::of(row.index, stored);
-        }
-        match row.place.cmp(&read_at) {
-            std::cmp::Ordering::Equal => push(&row)?,
-            std::cmp::Ordering::Greater => late.push(Reverse(Late(row))),
-            std::cmp::Ordering::Less => return Err(RewriteError::Moved { index: row.index }),
-        }
-        match merge.next()? {
-            Some(next) => row = next,
-            None => break,
-        }
-    }
-    while let Some(Reverse(Late(waiting))) = late.pop() {
-        push(&waiting)?;
-    }
-    if merge.rows() != expected {
-        return Err(RewriteError::Rows { expected, found: merge.rows() });
-    }
-    Ok(Some((file.finish()?, rows)))
 }
 
 /// A record whose place is later than where it was read, since its time was erased.

@@ -2,6 +2,7 @@
 
 use host::FileError;
 use record::Digest;
+use record::cbor::CborError;
 
 use crate::reader::ReadError;
 use crate::settle::is_sync;
@@ -14,6 +15,19 @@ pub enum RewriteError {
     /// The lake's writer has stopped.
     #[error("the lake's writer stopped after an error that only a restart clears up; start again")]
     Stopped,
+    /// It was told to end.
+    #[error("the rewrite was interrupted; nothing was replaced")]
+    Interrupted,
+    /// A section is not CBOR; it was validated when it was appended, so the file is damaged.
+    #[error(
+        "record {index} has a section that is not canonical CBOR ({cause}); nothing was replaced; verify the trail"
+    )]
+    Cbor {
+        /// The record's index.
+        index: u64,
+        /// What is wrong.
+        cause: CborError,
+    },
     /// An input is not live any more: two rewrites at a time.
     #[error("file {file:?} was replaced meanwhile; plan the rewrite again")]
     Replaced {

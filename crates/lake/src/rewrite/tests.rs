@@ -37,7 +37,7 @@ fn as_it_is(_: u64, _: &Stored) -> Option<Stored> {
 fn merge_all(snapshot: &Snapshot, reason: Reason) -> Rewrite {
     let outputs = vec![Output { group: Group::All, columns: Vec::new() }];
     let merges = vec![Merging { inputs: snapshot.files().to_vec(), outputs }];
-    Rewrite { base: snapshot.clone(), reason, new_columns: Vec::new(), merges }
+    Rewrite { base: snapshot.clone(), reason, new_columns: Vec::new(), merges, interrupt: Interrupt::default() }
 }
 
 fn all(snapshot: &Snapshot) -> BTreeMap<u64, Stored> {
