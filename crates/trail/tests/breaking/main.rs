@@ -8,6 +8,7 @@ mod ids;
 mod kill;
 mod live;
 mod model;
+mod power_cut;
 mod socket;
 mod steps;
 mod support;
