@@ -9,6 +9,7 @@ mod ids;
 mod kill;
 mod live;
 mod model;
+mod power_cut;
 mod scrub;
 mod socket;
 mod steps;
