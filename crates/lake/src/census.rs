@@ -15,7 +15,10 @@ const TYPES: [ColumnType; 4] = [ColumnType::Num, ColumnType::Bool, ColumnType::S
 struct Node {
     /// For each of [`TYPES`]: records that have it here, and the place of the first among them.
     seen: [Option<Seen>; 4],
-    children: HashMap<Box<str>, Node>,
+    /// In the order in which records show them, which the next record mostly shares.
+    children: Vec<(Box<str>, Node)>,
+    /// Where each child is, for those that come in another order.
+    places: HashMap<Box<str>, usize>,
 }
 
 #[derive(Clone, Copy)]
@@ -83,14 +86,14 @@ impl Node {
             Item::Text(_) => self.saw(2, record),
             Item::Array(len) if all_numbers(reader, len)? && len > 0 => self.saw(3, record),
             Item::Map(len) => {
+                let mut near = 0;
                 for _ in 0..len {
                     let Item::Text(key) = reader.next_item()? else {
                         return Err(CborError::KeyType(reader.position()));
                     };
-                    if key_may_be_step(key) {
-                        self.child(key).count(reader, record)?;
-                    } else {
-                        reader.skip()?;
+                    match self.child(key, &mut near) {
+                        Some(child) => child.count(reader, record)?,
+                        None => drop(reader.skip()?),
                     }
                 }
             }
@@ -104,11 +107,21 @@ impl Node {
         self.seen[kind].get_or_insert(Seen { records: 0, first: record }).records += 1;
     }
 
-    fn child(&mut self, key: &str) -> &mut Node {
-        if !self.children.contains_key(key) {
-            self.children.insert(key.into(), Node::default());
-        }
-        self.children.entry(key.into()).or_default()
+    /// The child of that key, if it may be a step of a path. `near` is where it probably is, and moves past it.
+    fn child(&mut self, key: &str, near: &mut usize) -> Option<&mut Node> {
+        let place = if self.children.get(*near).is_some_and(|(name, _)| **name == *key) {
+            *near
+        } else if let Some(&place) = self.places.get(key) {
+            place
+        } else if key_may_be_step(key) {
+            self.places.insert(key.into(), self.children.len());
+            self.children.push((key.into(), Node::default()));
+            self.children.len() - 1
+        } else {
+            return None;
+        };
+        *near = place + 1;
+        Some(&mut self.children[place].1)
     }
 
     fn gather(&self, path: String, found: &mut Vec<Candidate>) {

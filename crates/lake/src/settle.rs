@@ -14,10 +14,9 @@
 use std::collections::HashSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use host::{FileError, Host};
-use record::Digest;
+use record::{Digest, Parts};
 
 use crate::manifest::{Manifest, file_name, watermark_of};
 use crate::plan::{PlannedFile, SettlePlan};
@@ -237,17 +236,22 @@ impl Lake {
         let mut written = file.rows.iter().map(|&at| plan.records[at].0);
         let displaced =
             |row, expected, found| SettleError::Displaced { file: manifest.path.clone(), row, expected, found };
-        for placed in crate::reader::FileRows::new(Arc::new(reader))? {
-            let placed = placed?;
-            let (index, row) = (placed.index, placed.row);
-            let wanted = written.next();
-            if wanted != Some(index) {
-                return Err(displaced(row, wanted, Some(index)));
-            }
-            let expected = expected(index).ok_or(SettleError::Unknown { index })?;
-            let found = placed.stored.digest();
-            if found != expected {
-                return Err(SettleError::Mismatch { index, file: manifest.path.clone(), row, expected, found });
+        let mut memory = Parts::default();
+        for batch in reader.batches()? {
+            let (first, batch) = batch?;
+            let rows = reader.records(&batch, first)?;
+            for (at, row) in (0..rows.len()).zip(first..) {
+                let (index, stored) = reader.placed_in(&rows, at, row, memory)?;
+                let wanted = written.next();
+                if wanted != Some(index) {
+                    return Err(displaced(row, wanted, Some(index)));
+                }
+                let expected = expected(index).ok_or(SettleError::Unknown { index })?;
+                let found = stored.digest();
+                if found != expected {
+                    return Err(SettleError::Mismatch { index, file: manifest.path.clone(), row, expected, found });
+                }
+                memory = stored.into_parts();
             }
         }
         match written.next() {
@@ -296,6 +300,7 @@ fn name_of(path: &Path) -> &str {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::sync::Arc;
 
     use host::{Fault, FaultLog, FaultTable};
     use proptest::prelude::*;
