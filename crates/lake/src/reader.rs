@@ -32,7 +32,7 @@ use crate::source::Source;
 use crate::table::panic_message;
 
 /// Rows decoded at a time: what a scan holds in memory, times the columns.
-const BATCH_ROWS: usize = 4_096;
+pub(crate) const BATCH_ROWS: usize = 4_096;
 
 /// Why a data file could not be read.
 #[derive(Debug, thiserror::Error)]
