@@ -9,6 +9,7 @@ mod kill;
 mod live;
 mod model;
 mod power_cut;
+mod small_disk;
 mod socket;
 mod steps;
 mod support;
