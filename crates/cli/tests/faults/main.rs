@@ -29,6 +29,8 @@ struct Tally {
     struck: AtomicUsize,
     killed: AtomicUsize,
     went_on: AtomicUsize,
+    /// Runs in which no call was the one that was to fail.
+    idle: AtomicUsize,
     acknowledged: AtomicUsize,
     lost: AtomicUsize,
     doubled: AtomicUsize,
@@ -61,7 +63,12 @@ fn whatever_system_call_fails_nothing_acknowledged_is_lost() {
             });
         }
     });
+    // Nearly all of them must have struck, or this looks for nothing: threads do not do the same in each run.
+    let kills = faults.iter().filter(|fault| fault.kills()).count();
+    let (killed, idle) = (tally.killed.load(Ordering::Relaxed), tally.idle.load(Ordering::Relaxed));
     report(&tally);
+    assert!(killed * 2 > kills, "{killed} were killed of {kills} that had to be");
+    assert!(idle * 2 < faults.len(), "{idle} of {} faults met no call", faults.len());
 }
 
 fn strike(base: &Place, fault: &Fault, tally: &Tally) {
@@ -72,6 +79,7 @@ fn strike(base: &Place, fault: &Fault, tally: &Tally) {
     };
     add(&tally.runs, 1);
     add(&tally.struck, run.struck);
+    add(&tally.idle, usize::from(run.struck == 0));
     match run.ended {
         Ended::Killed => add(&tally.killed, 1),
         Ended::Exit(0) => add(&tally.went_on, 1),
@@ -97,7 +105,7 @@ fn strike(base: &Place, fault: &Fault, tally: &Tally) {
 fn report(tally: &Tally) {
     let of = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
     let (runs, killed, went_on) = (of(&tally.runs), of(&tally.killed), of(&tally.went_on));
-    println!("{runs} runs, {killed} killed, {went_on} went on");
+    println!("{runs} runs, {killed} killed, {went_on} went on, {} met no fault", of(&tally.idle));
     let line = format!(
         "{} faults, {} acknowledged, {} lost, {} doubled: system calls of the command\n",
         of(&tally.struck),
