@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -29,7 +28,6 @@ use crate::assemble::{RowError, Rows};
 use crate::columns::{Column, Columns};
 use crate::layout::Layout;
 use crate::source::Source;
-use crate::table::panic_message;
 
 /// Rows decoded at a time: what a scan holds in memory, times the columns.
 pub(crate) const BATCH_ROWS: usize = 4_096;
@@ -450,6 +448,5 @@ impl Iterator for FileRows {
 
 /// Does `work`, and makes an error of a panic in it.
 pub(crate) fn guarded<T>(file: &str, work: impl FnOnce() -> T) -> Result<T, ReadError> {
-    catch_unwind(AssertUnwindSafe(work))
-        .map_err(|panic| ReadError::Panicked { file: file.to_owned(), what: panic_message(&*panic) })
+    crate::guard::guarded(work).map_err(|what| ReadError::Panicked { file: file.to_owned(), what })
 }

@@ -11,6 +11,7 @@ mod live;
 mod model;
 mod power_cut;
 mod scrub;
+mod small_disk;
 mod socket;
 mod steps;
 mod support;
