@@ -20,7 +20,7 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::bloom_filter::Sbbf;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::PageIndexPolicy;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use record::{Parts, Stored};
 
@@ -93,6 +93,19 @@ impl ReadError {
     }
 }
 
+/// The row groups count as many rows as the footer says: row numbers are made from both, and must not run out of either.
+fn check_row_counts(parquet: &ParquetMetaData) -> Result<(), String> {
+    let claimed = parquet.file_metadata().num_rows();
+    let of_groups = parquet.row_groups().iter().try_fold(0i64, |sum, group| {
+        let rows = Some(group.num_rows()).filter(|rows| *rows >= 0);
+        sum.checked_add(rows?)
+    });
+    match of_groups {
+        Some(rows) if rows == claimed => Ok(()),
+        rows => Err(format!("the footer counts {claimed} rows, and its row groups {rows:?}")),
+    }
+}
+
 /// One record of a file and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placed {
@@ -120,6 +133,8 @@ impl FileReader {
             ArrowReaderOptions::new().with_skip_arrow_metadata(true).with_page_index_policy(PageIndexPolicy::Optional);
         let metadata = guarded(name, || ArrowReaderMetadata::load(&source, options))?
             .map_err(|cause| ReadError::Parquet { file: name.to_owned(), cause })?;
+        check_row_counts(metadata.metadata())
+            .map_err(|cause| ReadError::Parquet { file: name.to_owned(), cause: ParquetError::General(cause) })?;
         let names = metadata.schema().fields().iter().map(|f| f.name().as_str());
         let layout = Arc::new(Layout::new(columns, names));
         // Each column has a place in a record, once, with the very type of the table: nothing in the file is shown by
@@ -230,7 +245,9 @@ impl FileReader {
         let index = parquet.column_index().and_then(|i| i.get(group)?.get(leaf));
         let pages = parquet.offset_index().and_then(|i| i.get(group)?.get(leaf)).map(|o| o.page_locations());
         let (Some(index), Some(pages)) = (index, pages) else { return std::iter::once(0..rows).collect() };
-        if matches!(index, ColumnIndexMetaData::NONE) || index.num_pages() as usize != pages.len() {
+        // Pages that are not one behind the other tell nothing: the rows found must come in order.
+        let in_order = pages.is_sorted_by(|a, b| a.first_row_index < b.first_row_index);
+        if matches!(index, ColumnIndexMetaData::NONE) || index.num_pages() as usize != pages.len() || !in_order {
             return std::iter::once(0..rows).collect();
         }
         let start = |page: usize| pages.get(page).and_then(|p| usize::try_from(p.first_row_index).ok()).unwrap_or(rows);

@@ -128,6 +128,13 @@ impl Snapshot {
         self.folder.join(&file.path)
     }
 
+    /// The same version, with no file open: what is read next is what is on disk now.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        Self { open: Arc::default(), ..self.clone() }
+    }
+
     pub(crate) fn base(&self) -> &Arc<Version> {
         &self.version
     }
