@@ -4,6 +4,7 @@ mod append;
 mod args;
 mod case_file;
 mod chart;
+mod compact;
 mod completions;
 mod demo;
 mod exit;
@@ -41,6 +42,7 @@ fn main() -> std::process::ExitCode {
         args::Verb::Show(args) => show::run(&session, &args),
         args::Verb::Prove(args) => prove::run(&session, &args),
         args::Verb::Verify(args) => verify::run(&session, &args),
+        args::Verb::Compact(args) => compact::run(&session, &args),
         args::Verb::Stats(args) => stats::run(&session, &args),
         args::Verb::Demo(args) => demo::run(&session, &args),
         args::Verb::Completions(args) => completions::run(&session, &args),

@@ -16,6 +16,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod append;
+mod compact;
 mod coverage;
 mod entries;
 mod folder;
@@ -32,6 +33,7 @@ mod verify;
 mod writer;
 
 pub use append::{AppendError, Intake, Outcome, Receipt, Refusal};
+pub use compact::{CompactError, Compacted};
 pub use entries::EntriesError;
 pub use folder::Folder;
 pub use hot::HotRecord;

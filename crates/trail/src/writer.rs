@@ -1,5 +1,6 @@
 //! The one process that may change a trail (I6).
 
+mod compact;
 mod open;
 mod options;
 mod scrub;
@@ -17,6 +18,7 @@ use parking_lot::Mutex;
 use record::Record;
 
 use crate::append::{AppendError, Intake, Outcome};
+use crate::compact::{CompactError, Compacted};
 use crate::folder::Folder;
 use crate::hot::HotRecord;
 use crate::lock::WriterLock;
@@ -67,6 +69,9 @@ pub struct Status {
     pub journal_bytes: u64,
     /// Why the last settle failed, if it did.
     pub settle_error: Option<String>,
+    /// Why the last compaction failed, if it did.
+    #[serde(default)]
+    pub compact_error: Option<String>,
     /// Why the last scrub could not go on, if it could not.
     pub scrub_error: Option<String>,
 }
@@ -87,6 +92,10 @@ struct Inner {
     seal: Mutex<SealState>,
     /// Held during a settle: there is one at a time.
     lake: Mutex<lake::Lake>,
+    /// Held during a rewrite: there is one at a time, and settles do not wait for it.
+    rewriting: Mutex<()>,
+    /// Ends a rewrite when the writer closes.
+    interrupt: lake::Interrupt,
     journal: Journal<Vec<Arc<HotRecord>>>,
     signer: Signer,
     _lock: WriterLock,
@@ -130,6 +139,14 @@ impl Writer {
         Ok(())
     }
 
+    /// Merges all files of the lake that are smaller than they should be, and removes those that nobody needs any more.
+    pub fn compact(&self) -> Result<Compacted, CompactError> {
+        if let Some(stopped) = self.stopped() {
+            return Err(stopped.into());
+        }
+        self.inner.compact(lake::Effort::All)
+    }
+
     /// Figures of the writer.
     pub fn status(&self) -> Status {
         let progress = self.inner.shared.progress.lock();
@@ -139,6 +156,7 @@ impl Writer {
             settled: progress.settled,
             journal_bytes: self.inner.journal.backlog_bytes(),
             settle_error: progress.settle_error.as_ref().map(ToString::to_string),
+            compact_error: progress.compact_error.as_ref().map(ToString::to_string),
             scrub_error: progress.scrub_error.as_ref().map(ToString::to_string),
         }
     }
@@ -162,6 +180,7 @@ impl Writer {
 
     fn end(&mut self) {
         self.inner.shared.progress(|progress| progress.closing = true);
+        self.inner.interrupt.interrupt();
         for thread in self.threads.drain(..) {
             // A panic there is a bug that has already stopped the writer for whoever waits on it.
             let _ = thread.join();
