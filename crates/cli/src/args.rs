@@ -1,6 +1,6 @@
 //! What can be typed. The help page lists what works, and nothing else.
 
-use crate::{append, completions, demo, init, prove, show, stats, verify};
+use crate::{append, compact, completions, demo, init, prove, show, stats, verify};
 
 /// Tamper-evident records of what machine-learning models decide.
 #[derive(clap::Parser)]
@@ -42,5 +42,6 @@ pub enum Verb {
     Verify(verify::Args),
     Prove(prove::Args),
     Stats(stats::Args),
+    Compact(compact::Args),
     Completions(completions::Args),
 }

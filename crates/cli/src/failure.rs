@@ -105,6 +105,7 @@ could_not!(
     record::cbor::CborError,
     trail::AppendError,
     trail::CloseError,
+    trail::CompactError,
     trail::SettleError,
     trail::SnapshotError,
     trail::SocketError,

@@ -6,6 +6,7 @@ mod append;
 mod args;
 mod case_file;
 mod chart;
+mod compact;
 mod completions;
 mod demo;
 mod exit;
@@ -47,6 +48,7 @@ pub fn run() -> ExitCode {
         args::Verb::Show(args) => show::run(&session, &args),
         args::Verb::Prove(args) => prove::run(&session, &args),
         args::Verb::Verify(args) => verify::run(&session, &args),
+        args::Verb::Compact(args) => compact::run(&session, &args),
         args::Verb::Stats(args) => stats::run(&session, &args),
         args::Verb::Demo(args) => demo::run(&session, &args),
         args::Verb::Completions(args) => completions::run(&session, &args),

@@ -205,7 +205,9 @@ fn writer(live: &Live) -> (String, String) {
         Live::Silent => return pair("writer", "does not answer"),
         Live::None => return pair("writer", "none running"),
     };
-    let failing = status.settle_error.as_ref().map(|error| format!(", settling fails: {}", plain(error)));
+    let failing = [("settling", &status.settle_error), ("compacting", &status.compact_error)];
+    let failing =
+        failing.into_iter().find_map(|(what, error)| Some(format!(", {what} fails: {}", plain(error.as_ref()?))));
     let journal = number::bytes(status.journal_bytes);
     pair("writer", format!("running, {journal} in its journal{}", failing.unwrap_or_default()))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use record::{Envelope, Part, Record};
 use trail::{
-    Folder, Intake, LockError, OpenError, Options, RemoteOutcome, RemoteWriter, SocketError, Status, Writer,
+    Compacted, Folder, Intake, LockError, OpenError, Options, RemoteOutcome, RemoteWriter, SocketError, Status, Writer,
     WriterSocket,
 };
 
@@ -106,6 +106,14 @@ impl Way {
         let Way::Own { writer, origin, .. } = self else { return Ok(Vec::new()) };
         let outcomes = writer.append(records, Intake::Import)?;
         Ok(outcomes.into_iter().map(|outcome| own_answer(origin, outcome, receipts)).collect())
+    }
+
+    /// Merges the lake's small files.
+    pub fn compact(&mut self) -> Result<Compacted, Failure> {
+        match self {
+            Way::Own { writer, .. } => Ok(writer.compact()?),
+            Way::Through(remote) => Ok(remote.compact()?),
+        }
     }
 
     /// Seals everything, settles what is worth it or everything if told to, and lets the trail go.

@@ -162,7 +162,10 @@ impl Digests {
     pub(crate) fn read(&self, index: u64) -> Result<Digest, EntriesError> {
         let (stretch, offset) = (index / FILE_ENTRIES, (index % FILE_ENTRIES) as usize);
         let mut held = self.held.borrow_mut();
-        if !held.iter().any(|(number, _)| *number == stretch) {
+        if let Some(place) = held.iter().position(|(number, _)| *number == stretch) {
+            // The one that was asked for longest ago is the first to go.
+            held[place..].rotate_left(1);
+        } else {
             let first = stretch * FILE_ENTRIES;
             let digests = self.entries.read(first, first.saturating_add(FILE_ENTRIES).min(self.size))?;
             if held.len() == STRETCHES_MAX {
@@ -170,8 +173,7 @@ impl Digests {
             }
             held.push((stretch, digests));
         }
-        let digests = held.iter().find(|(number, _)| *number == stretch);
-        let digest = digests.and_then(|(_, digests)| digests.get(offset)).copied();
+        let digest = held.last().and_then(|(_, digests)| digests.get(offset)).copied();
         digest.ok_or_else(|| EntriesError::Short { path: self.entries.path(index), index })
     }
 

@@ -16,6 +16,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod append;
+mod compact;
 mod coverage;
 mod entries;
 mod erasure;
@@ -33,6 +34,7 @@ mod verify;
 mod writer;
 
 pub use append::{AppendError, Intake, Outcome, Receipt, Refusal};
+pub use compact::{CompactError, Compacted};
 pub use entries::EntriesError;
 pub use erasure::{Declared, ERASURE_RECORDS_MAX, Erasure, MalformedErasure};
 pub use folder::Folder;

@@ -19,6 +19,7 @@ use record::{CborParser, Limits, Record, Salt};
 use serde::{Deserialize, Serialize};
 
 use crate::append::{Intake, Outcome, Receipt};
+use crate::compact::Compacted;
 use crate::folder::Folder;
 use crate::writer::{Status, Writer};
 
@@ -35,6 +36,7 @@ const APPEND_LIVE: u8 = b'a';
 const APPEND_IMPORT: u8 = b'i';
 const SEAL: u8 = b's';
 const SETTLE: u8 = b'l';
+const COMPACT: u8 = b'c';
 const STATUS: u8 = b'?';
 
 /// Why the socket could not be used.
@@ -205,6 +207,7 @@ fn serve_one(stream: &UnixStream, writer: &Writer) -> io::Result<()> {
         APPEND_IMPORT => append(writer, body, Intake::Import),
         SEAL => writer.wait_sealed().map_err(|error| error.to_string()).and_then(|()| status(writer)),
         SETTLE => writer.settle().map_err(|error| error.to_string()).and_then(|()| status(writer)),
+        COMPACT => writer.compact().map_err(|error| error.to_string()).and_then(|done| json(&done)),
         STATUS => status(writer),
         other => Err(format!("the writer knows no verb {:?}; is it of an older version?", char::from(other))),
     };
@@ -240,7 +243,11 @@ fn append(writer: &Writer, body: &[u8], intake: Intake) -> Result<Vec<u8>, Strin
 }
 
 fn status(writer: &Writer) -> Result<Vec<u8>, String> {
-    serde_json::to_vec(&writer.status()).map_err(|error| error.to_string())
+    json(&writer.status())
+}
+
+fn json(value: &impl Serialize) -> Result<Vec<u8>, String> {
+    serde_json::to_vec(value).map_err(|error| error.to_string())
 }
 
 fn answer(mut stream: &UnixStream, done: Result<Vec<u8>, String>) -> io::Result<()> {
@@ -309,6 +316,11 @@ impl RemoteWriter {
     /// Settles everything.
     pub fn settle(&mut self) -> Result<Status, SocketError> {
         self.ask(SETTLE, &[])
+    }
+
+    /// Merges the lake's small files.
+    pub fn compact(&mut self) -> Result<Compacted, SocketError> {
+        self.ask(COMPACT, &[])
     }
 
     /// Figures of the writer.

@@ -1,5 +1,6 @@
 //! The one process that may change a trail (I6).
 
+mod compact;
 mod erase;
 mod open;
 mod options;
@@ -19,6 +20,7 @@ use parking_lot::Mutex;
 use record::Record;
 
 use crate::append::{AppendError, Intake, Outcome};
+use crate::compact::{CompactError, Compacted};
 use crate::erasure::Erasure;
 use crate::folder::Folder;
 use crate::hot::HotRecord;
@@ -73,6 +75,9 @@ pub struct Status {
     pub settle_error: Option<String>,
     /// Why the last try to finish an erasure failed, if it did.
     pub erase_error: Option<String>,
+    /// Why the last compaction failed, if it did.
+    #[serde(default)]
+    pub compact_error: Option<String>,
     /// Why the last scrub could not go on, if it could not.
     pub scrub_error: Option<String>,
 }
@@ -93,6 +98,10 @@ struct Inner {
     seal: Mutex<SealState>,
     /// Held during a settle: there is one at a time.
     lake: Mutex<lake::Lake>,
+    /// Held during a rewrite: there is one at a time, and settles do not wait for it.
+    rewriting: Mutex<()>,
+    /// Ends a rewrite when the writer closes.
+    interrupt: lake::Interrupt,
     journal: Journal<Vec<Arc<HotRecord>>>,
     signer: Signer,
     /// Held during an erasure: there is one at a time.
@@ -140,6 +149,14 @@ impl Writer {
         self.inner.erase(erasure)
     }
 
+    /// Merges all files of the lake that are smaller than they should be, and removes those that nobody needs any more.
+    pub fn compact(&self) -> Result<Compacted, CompactError> {
+        if let Some(stopped) = self.stopped() {
+            return Err(stopped.into());
+        }
+        self.inner.compact(lake::Effort::All)
+    }
+
     /// Figures of the writer.
     pub fn status(&self) -> Status {
         let progress = self.inner.shared.progress.lock();
@@ -150,6 +167,7 @@ impl Writer {
             journal_bytes: self.inner.journal.backlog_bytes(),
             settle_error: progress.settle_error.as_ref().map(ToString::to_string),
             erase_error: progress.erase_error.as_ref().map(ToString::to_string),
+            compact_error: progress.compact_error.as_ref().map(ToString::to_string),
             scrub_error: progress.scrub_error.as_ref().map(ToString::to_string),
         }
     }
@@ -173,6 +191,7 @@ impl Writer {
 
     fn end(&mut self) {
         self.inner.shared.progress(|progress| progress.closing = true);
+        self.inner.interrupt.interrupt();
         for thread in self.threads.drain(..) {
             // A panic there is a bug that has already stopped the writer for whoever waits on it.
             let _ = thread.join();

@@ -14,9 +14,6 @@ use crate::erasure::{Erasure, MalformedErasure, pending};
 use crate::settle::SettleError;
 use crate::snapshot::{Snapshot, SnapshotError};
 
-/// Plans that may be overtaken by a compaction of the same files.
-const TRIES: usize = 5;
-
 /// Why an erasure was not made, or not finished. One that has begun is finished by the writer as soon as it can.
 #[derive(Debug, thiserror::Error)]
 pub enum EraseError {
@@ -170,18 +167,9 @@ impl Inner {
         let parts = erasure.parts()?;
         // The journal lets go of what is settled, and the declaration is sealed before what it declares is done.
         self.settle_all()?;
-        let mut files = 0;
-        for last in (0..TRIES).map(|tried| tried + 1 == TRIES) {
-            match self.rewrite(erasure, &parts) {
-                Ok(written) => {
-                    files = written;
-                    break;
-                }
-                // A compaction has put another file in the place of one of these: look again where the records are.
-                Err(EraseError::Rewrite(lake::RewriteError::Replaced { .. })) if !last => {}
-                Err(error) => return Err(error),
-            }
-        }
+        // A compaction would put other files in the place of these: one rewrite at a time.
+        let _turn = self.rewriting.lock();
+        let files = self.rewrite(erasure, &parts)?;
         let cleaned = self.lake.lock().clean(Duration::ZERO)?;
         Ok(Erased { index, records: erasure.indices.len() as u64, files, left: cleaned.left })
     }
@@ -201,20 +189,6 @@ impl Inner {
         let rewritten = plan.carry_out(&changed, &|index| digests.get(index))?;
         self.replace(rewritten)?;
         Ok(files.len() as u64)
-    }
-
-    /// Commits a rewrite and shows it to readers.
-    pub(super) fn replace(&self, rewritten: lake::Rewritten) -> Result<(), lake::RewriteError> {
-        let mut lake = self.lake.lock();
-        let replaced = lake.replace(rewritten);
-        let replaced = replaced.inspect_err(|error| {
-            if error.is_fatal() {
-                self.shared.stop(error);
-            }
-        });
-        let next = replaced?.clone();
-        self.shared.publish(|snapshot| snapshot.lake = next);
-        Ok(())
     }
 }
 

@@ -138,6 +138,8 @@ impl Writer {
             sequencer: Mutex::new(Sequencer { received, ids, settled }),
             seal: Mutex::new(seal),
             lake: Mutex::new(lake),
+            rewriting: Mutex::new(()),
+            interrupt: lake::Interrupt::default(),
             journal,
             signer,
             erasing: Mutex::default(),
@@ -147,6 +149,7 @@ impl Writer {
         // Made first: if the second thread cannot be started, dropping it ends the first and gives up the lock.
         let mut writer = Writer { inner, threads: Vec::new(), recovered: found };
         writer.threads.push(spawn("seal", &writer.inner, Inner::seal_until_closed)?);
+        writer.threads.push(spawn("compact", &writer.inner, Inner::compact_until_closed)?);
         writer.threads.push(spawn("settle", &writer.inner, Inner::settle_until_closed)?);
         if writer.inner.options.scrub.is_some() {
             writer.threads.push(spawn("scrub", &writer.inner, Inner::scrub_until_closed)?);

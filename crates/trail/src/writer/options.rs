@@ -17,6 +17,11 @@ pub struct Options {
     pub batch_records_max: usize,
     /// How old a live record's id may be, by its own time. Default 7 days.
     pub idempotency_window: Duration,
+    /// Whether small files of the lake are merged in the background, and clean-up runs. Default: yes.
+    pub compact: bool,
+    /// How long a file that was merged into another one stays, for engines that tell nobody what they read. Default one
+    /// hour.
+    pub clean_grace: Duration,
     /// How the trail is checked in the background. Default: as [`Scrubbing`]; `None`: not at all.
     pub scrub: Option<Scrubbing>,
     /// Sizes of the journal.
@@ -50,6 +55,8 @@ impl Default for Options {
             backlog_bytes_max: 1 << 30,
             batch_records_max: 10_000,
             idempotency_window: Duration::from_secs(7 * 24 * 3600),
+            compact: true,
+            clean_grace: Duration::from_secs(3600),
             scrub: Some(Scrubbing::default()),
             journal: journal::Options::default(),
         }

@@ -20,6 +20,7 @@ fn busy() -> Options {
         settle_every: Duration::from_millis(40),
         settle_bytes: 16 << 10,
         journal,
+        clean_grace: Duration::ZERO,
         ..Options::default()
     }
 }
@@ -79,7 +80,19 @@ fn under_load(looks: u64, look: impl Fn(&Fixture, &Writer) + Sync) {
     let records = writer.status().records;
     writer.close().unwrap();
     assert_eq!(all(&fixture.folder).len() as u64, records);
+    // Whatever was held by readers before, nobody reads now.
+    let writer = fixture.open_as(&Host::system(), Options { clean_grace: Duration::ZERO, ..by_hand() }).unwrap();
+    let files = writer.compact().unwrap();
+    assert_eq!((files.left, all(&fixture.folder).len() as u64), (0, records));
+    assert_eq!(data_files(&fixture), files.files_after);
+    writer.close().unwrap();
     println!("{records} records, {} looks", taken.into_inner());
+}
+
+/// Data files that are in the lake's folder, live or not.
+fn data_files(fixture: &Fixture) -> u64 {
+    let lake = std::fs::read_dir(fixture.folder.lake()).unwrap();
+    lake.filter(|file| file.as_ref().unwrap().path().extension().is_some_and(|kind| kind == "parquet")).count() as u64
 }
 
 fn looks(short: u64) -> u64 {

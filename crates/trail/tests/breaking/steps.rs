@@ -22,6 +22,8 @@ enum Phase {
     Settle,
     /// Opening a trail that holds sealed and settled records.
     Recover,
+    /// Merging the lake's files, and removing those that were merged.
+    Compact,
     Close,
 }
 
@@ -71,7 +73,7 @@ fn live(host: &Host, fixture: &Fixture, tell: &mut dyn FnMut(Tell<'_>)) -> Ended
     }
     tell(Tell::Phase(Phase::Recover));
     let Some(writer) = open(host, fixture) else { return Ended::Refused };
-    if append_and_settle(&writer, fixture, &sent[50..60], tell).is_err() {
+    if append_and_settle(&writer, fixture, &sent[50..60], tell).is_err() || compact(&writer, tell).is_err() {
         return stopped(writer);
     }
     tell(Tell::Phase(Phase::Close));
@@ -79,7 +81,8 @@ fn live(host: &Host, fixture: &Fixture, tell: &mut dyn FnMut(Tell<'_>)) -> Ended
 }
 
 fn open(host: &Host, fixture: &Fixture) -> Option<Writer> {
-    match fixture.open_as(host, by_hand()) {
+    let options = trail::Options { clean_grace: std::time::Duration::ZERO, ..by_hand() };
+    match fixture.open_as(host, options) {
         Ok(writer) => Some(writer),
         Err(error) => {
             assert!(!error.to_string().is_empty());
@@ -119,6 +122,21 @@ fn append_and_settle(
     }
     settled.unwrap_or_else(|error| panic!("the second settle failed too, and the writer goes on: {error}"));
     assert_eq!((writer.snapshot().settled(), writer.status().settle_error), (end, None));
+    Ok(())
+}
+
+fn compact(writer: &Writer, tell: &mut dyn FnMut(Tell<'_>)) -> Result<(), ()> {
+    tell(Tell::Phase(Phase::Compact));
+    let before = writer.snapshot().lake().files().len();
+    // What fails leaves the files as they were, unless the writer has stopped.
+    let compacted = writer.compact().or_else(|_| writer.compact());
+    if writer.stopped().is_some() {
+        return Err(());
+    }
+    let compacted =
+        compacted.unwrap_or_else(|error| panic!("compacting failed again, and the writer goes on: {error}"));
+    assert!(writer.snapshot().lake().files().len() < before);
+    assert_eq!(compacted.left, 0);
     Ok(())
 }
 
@@ -180,6 +198,10 @@ const EXPECTED: &[(Phase, &str, Ended)] = &[
     // A full disk under the lake: the records stay in the journal, and the next settle takes them.
     (Phase::Settle, "parquet.*", Ended::WentOn),
     (Phase::Settle, "delta.*", Ended::WentOn),
+    // The old files are live until the new ones are; the next compaction begins anew.
+    (Phase::Compact, "*.fsync", Ended::Stopped),
+    (Phase::Compact, "*.fsync-folder", Ended::Stopped),
+    (Phase::Compact, "*.*", Ended::WentOn),
     // All is durable; only the space that was reserved and not used stays with the file.
     (Phase::Close, "journal.set-length", Ended::WentOn),
 ];

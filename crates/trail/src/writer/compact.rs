@@ -1,0 +1,100 @@
+//! Compaction in the background and by hand, and the clean-up of what it replaced.
+
+use std::time::Duration;
+
+use lake::Effort;
+
+use super::Inner;
+use crate::compact::{CompactError, Compacted};
+use crate::entries::{Digests, Entries};
+
+/// How often clean-up looks again at files that someone may still read.
+const CLEAN_AGAIN: Duration = Duration::from_secs(60);
+
+impl Inner {
+    /// Compacts after settles, until the writer closes.
+    pub(super) fn compact_until_closed(&self) {
+        if !self.options.compact {
+            return;
+        }
+        // What the last writer left is looked at first.
+        let mut looked_at = None;
+        loop {
+            let done = self.compact(Effort::Tiers);
+            let left = done.as_ref().is_ok_and(|done| done.left > 0);
+            let error = done.err().filter(|error| !error.is_interrupted()).map(|error| error.to_string().into());
+            self.shared.progress(|progress| progress.compact_error = error);
+            let mut progress = self.shared.progress.lock();
+            while !progress.closing && progress.stopped.is_none() && looked_at == Some(progress.settled) {
+                if left {
+                    let waited = self.shared.changed.wait_for(&mut progress, CLEAN_AGAIN);
+                    if waited.timed_out() {
+                        break;
+                    }
+                } else {
+                    self.shared.changed.wait(&mut progress);
+                }
+            }
+            if progress.closing || progress.stopped.is_some() {
+                return;
+            }
+            looked_at = Some(progress.settled);
+        }
+    }
+
+    /// Merges files as long as some are worth it, and removes those that nobody needs any more.
+    pub(super) fn compact(&self, effort: Effort) -> Result<Compacted, CompactError> {
+        // One rewrite at a time. Settles go on meanwhile.
+        let _turn = self.rewriting.lock();
+        let started = self.host.monotonic();
+        let mut done = Compacted::default();
+        (done.files_before, done.bytes_before) = self.files();
+        while self.compact_once(effort, &mut done)? {}
+        let cleaned = self.lake.lock().clean(self.options.clean_grace);
+        let cleaned = cleaned.inspect_err(|error| {
+            if error.is_fatal() {
+                self.shared.stop(error);
+            }
+        })?;
+        (done.removed, done.left) = (cleaned.removed, cleaned.left);
+        (done.files_after, done.bytes_after) = self.files();
+        done.elapsed = self.host.monotonic().saturating_sub(started);
+        Ok(done)
+    }
+
+    fn files(&self) -> (u64, u64) {
+        let snapshot = self.shared.snapshot.load();
+        let files = snapshot.lake.files();
+        (files.len() as u64, files.iter().map(|file| file.bytes).sum())
+    }
+
+    /// Merges some files into others; says whether there were any to merge.
+    fn compact_once(&self, effort: Effort, done: &mut Compacted) -> Result<bool, CompactError> {
+        let snapshot = self.lake.lock().snapshot().clone();
+        let Some(files) = lake::choose_compaction(snapshot.files(), effort) else { return Ok(false) };
+        let digests = Digests::new(Entries::new(&self.host, &self.folder), self.shared.snapshot.load().sealed());
+        let mut rewrite = || {
+            let plan = lake::plan_compaction(&snapshot, &files, &self.interrupt)?;
+            let rewritten = plan.carry_out(&|_, _| None, &|index| digests.get(index))?;
+            done.rewritten += files.iter().map(|file| file.rows).sum::<u64>();
+            self.replace(rewritten)?;
+            Ok(true)
+        };
+        let rewritten: Result<bool, lake::RewriteError> = rewrite();
+        Ok(rewritten?)
+    }
+
+    /// Makes a rewrite live, and shows it to readers.
+    pub(super) fn replace(&self, rewritten: lake::Rewritten) -> Result<(), lake::RewriteError> {
+        let mut lake = self.lake.lock();
+        let replaced = lake.replace(rewritten).inspect_err(|error| {
+            if error.is_fatal() {
+                self.shared.stop(error);
+            }
+        });
+        let replaced = replaced?.clone();
+        // Under the lake's lock, as a settle does, so that versions are published in their order.
+        self.shared.publish(|snapshot| snapshot.lake = replaced);
+        Ok(())
+    }
+}
