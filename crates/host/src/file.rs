@@ -219,6 +219,14 @@ impl DurableFile {
         if taken { Ok(()) } else { Err(FileError::Locked { path: self.path.clone() }) }
     }
 
+    /// Takes the lock beside others who share it, for as long as this handle is open; waits while one holds it alone.
+    ///
+    /// # Errors
+    /// [`FileError::Io`].
+    pub fn lock_shared(&self) -> Result<(), FileError> {
+        self.host.call(self.step, Operation::Lock, &self.path, || self.file.lock_shared())
+    }
+
     /// Gives up the lock at once. Closing the handle alone would leave it to a process that was forked meanwhile and has
     /// not yet become another program: it shares the lock until then. A failure leaves the lock to the closing.
     pub fn unlock(&self) {

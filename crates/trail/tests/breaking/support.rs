@@ -28,7 +28,7 @@ pub fn fast_temp() -> tempfile::TempDir {
 pub fn by_hand() -> Options {
     let journal = journal::Options { segment_bytes: 8 << 10, allocate_bytes: 4 << 10, ..Default::default() };
     let never = Duration::from_secs(3600);
-    Options { seal_every: Duration::ZERO, settle_every: never, journal, ..Options::default() }
+    Options { seal_every: Duration::ZERO, settle_every: never, scrub: None, journal, ..Options::default() }
 }
 
 pub fn id(n: u64) -> Uuid {
