@@ -8,7 +8,7 @@ VENV := $(CACHE)/venv
 TOOLS := $(CACHE)/tools
 CARGO ?= cargo
 
-.PHONY: help demo test test-rust test-python test-long fuzz fuzz-corpus bench lint fmt doc deny clean
+.PHONY: help demo test test-rust test-python test-long strace fuzz fuzz-corpus bench lint fmt doc deny clean
 
 help:
 	@echo "make demo       the main job on real data: record, prove, verify, tamper with copies"
@@ -35,8 +35,20 @@ $(VENV)/ready: verifiers/python/requirements.txt
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
-test-long:
-	ONRECORD_TEST_LONG=1 PROPTEST_CASES=$(or $(PROPTEST_CASES),2000) $(CARGO) test --locked --workspace
+# Faults struck, over all tests.
+FAULTS := $(CARGO_TARGET_DIR)/faults.txt
+
+test-long: strace
+	@rm -f $(FAULTS)
+	ONRECORD_TEST_LONG=1 ONRECORD_TEST_FAULTS=$(FAULTS) PROPTEST_CASES=$(or $(PROPTEST_CASES),2000) $(CARGO) test --locked --workspace
+	@cat $(FAULTS)
+	@awk '{ f += $$1; a += $$3; l += $$5; d += $$7 } \
+		END { print "faults struck:", f, " acknowledged:", a, " lost:", l, " doubled:", d; exit f < 1000 || l + d > 0 }' $(FAULTS)
+
+# The hunt at real system calls needs it, and is skipped without.
+strace:
+	@command -v strace > /dev/null || { [ "$$(id -u)" = 0 ] && apt-get install -y strace; } \
+		|| echo "strace is missing: the faults at real system calls are SKIPPED; apt-get install strace"
 
 # Inputs that reach something new are kept beside the builds; `make fuzz-corpus` takes those that matter into the
 # checkout. Without a sanitizer: it is safe code, and so it builds on a stable compiler, in half the time.

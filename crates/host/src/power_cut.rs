@@ -258,7 +258,7 @@ impl State {
             Some(Fate::Front(kept)) => all.take(kept as usize).for_each(|(at, byte)| put(at, byte)),
             Some(Fate::Back(kept)) => all.skip((len - kept) as usize).for_each(|(at, byte)| put(at, byte)),
             Some(Fate::Sectors(seed)) => {
-                let kept = |at: u64| mixed(seed ^ ((offset + at) / SECTOR_BYTES)) % 2 == 0;
+                let kept = |at: u64| mixed(seed ^ ((offset + at) / SECTOR_BYTES)).is_multiple_of(2);
                 all.filter(|(at, _)| kept(*at)).for_each(|(at, byte)| put(at, byte));
             }
             Some(Fate::Garbage(seed)) => {

@@ -122,8 +122,7 @@ impl Strace {
         }
         let (ended, out, err) = append(place, &args);
         let log = std::fs::read_to_string(place.file("strace")).unwrap();
-        let injected = log.lines().filter(|line| line.contains("(INJECTED)")).filter(|line| is_ours(line)).count();
-        let struck = injected + usize::from(ended == Ended::Killed);
+        let struck = injected(&log) + usize::from(ended == Ended::Killed);
         Struck { ended, struck, receipts: receipts(&out), err }
     }
 }
@@ -184,6 +183,22 @@ fn calls(log: &str) -> impl Iterator<Item = (&str, &str, &str)> {
         let (call, rest) = line.trim_start().split_once('(')?;
         call.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_').then_some((thread, call, rest))
     })
+}
+
+/// How many calls on the trail were failed. One that was interrupted names its file where it began.
+fn injected(log: &str) -> usize {
+    let mut begun: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut injected = 0;
+    for line in log.lines() {
+        let thread = line.split(' ').next().unwrap_or_default();
+        if line.ends_with("<unfinished ...>") {
+            begun.insert(thread, line);
+        } else if line.contains("(INJECTED)") {
+            let began = if line.contains(" resumed>") { begun.get(thread) } else { None };
+            injected += usize::from(is_ours(began.unwrap_or(&line)));
+        }
+    }
+    injected
 }
 
 /// Whether a call is about the trail or its keys.
