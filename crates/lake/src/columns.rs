@@ -338,6 +338,18 @@ impl Columns {
         Some(column)
     }
 
+    /// Adds columns that were added to an earlier state of these, unless they are there. An error names a column that
+    /// has another type here, or that this table cannot have.
+    pub(crate) fn adopt(&mut self, added: &[Column]) -> Result<(), String> {
+        for column in added {
+            let there = self.of_path(column.path(), column.kind).cloned();
+            if there.or_else(|| self.add_path(column.path(), column.kind)).as_ref() != Some(column) {
+                return Err(column.name.to_string());
+            }
+        }
+        Ok(())
+    }
+
     fn push(&mut self, column: Column) {
         self.by_name.insert(column.name.clone(), self.list.len());
         self.spelled.entry(column.path().to_ascii_lowercase()).or_insert_with(|| column.path().into());

@@ -8,7 +8,7 @@ use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, RecordBatch};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{KeyValue, SortingColumn};
+use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion};
 use parquet::schema::types::ColumnPath;
 
@@ -47,13 +47,8 @@ const ZSTD_LEVEL: i32 = 3;
 /// Values looked at to decide how a column is encoded.
 const SAMPLE_VALUES: usize = 16_384;
 
-/// The writer's settings for a file with these columns and rows.
-pub(crate) fn properties(
-    columns: &[&Column],
-    batches: &[RecordBatch],
-    rows: usize,
-    footer: Vec<KeyValue>,
-) -> Result<WriterProperties, ParquetError> {
+/// The writer's settings for a file with these columns, whose first rows are `batches`.
+pub(crate) fn properties(columns: &[&Column], batches: &[RecordBatch]) -> Result<WriterProperties, ParquetError> {
     let time_ns = columns.iter().position(|c| *c.name == *FIXED[slot::TIME_NS].0);
     let mut builder = WriterProperties::builder()
         // Version 1 pages are what every engine reads; the encodings below do not depend on it.
@@ -75,8 +70,7 @@ pub(crate) fn properties(
         .set_statistics_truncate_length(Some(64))
         .set_column_index_truncate_length(Some(64))
         // Arrow types are Parquet types here, one to one.
-        .set_coerce_types(false)
-        .set_key_value_metadata(Some(footer));
+        .set_coerce_types(false);
     // Leaves and columns are the same number up to here, since no list comes before `time_ns`.
     if let Some(leaf) = time_ns {
         let by_time = SortingColumn { column_idx: leaf as i32, descending: false, nulls_first: false };
@@ -87,7 +81,7 @@ pub(crate) fn properties(
         if BLOOM_COLUMNS.contains(&&*column.name) {
             builder = builder
                 .set_column_bloom_filter_fpp(path(column), BLOOM_FALSE_POSITIVES)
-                .set_column_bloom_filter_max_ndv(path(column), rows.min(GROUP_ROWS) as u64);
+                .set_column_bloom_filter_max_ndv(path(column), GROUP_ROWS as u64);
         }
     }
     Ok(builder.build())

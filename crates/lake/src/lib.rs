@@ -23,7 +23,8 @@
 //!
 //! # A data file
 //!
-//! `settle-<watermark, 20 digits>-<random, 16 hexadecimal>.parquet` in the table's folder. Rows are sorted by `time_ns`
+//! `settle-<watermark, 20 digits>-<random, 16 hexadecimal>.parquet` in the table's folder, or `rewrite-…` for one that
+//! replaces others: see [`Rewrite`]. Rows are sorted by `time_ns`
 //! (nulls last), then `index`. A file has only the columns that it uses, each nullable, under the names and types of
 //! the Delta schema. `id`, `subject.id`, `subject.case` and `trace.trace_id` have Bloom filters. Neither the Parquet
 //! footer nor the Delta log holds a digest of a record: those stand in the trail's `tile/entries`.
@@ -41,21 +42,27 @@
 //!
 //! # What it is not
 //!
-//! It knows no HTTP, no SQL, no tree and no journal. It does not compact, encrypt or clean the log yet.
+//! It knows no HTTP, no SQL, no tree and no journal. It does not encrypt yet.
 
 mod assemble;
 mod builder;
+mod cells;
 mod census;
 mod check;
 mod claims;
+mod clean;
 mod columns;
+mod compact;
 mod encoding;
 mod facts;
 mod layout;
 mod manifest;
 mod plan;
 mod reader;
+mod readers;
+mod rewrite;
 mod settle;
+mod shown;
 mod shred;
 mod snapshot;
 mod source;
@@ -67,10 +74,13 @@ mod writer;
 pub use assemble::RowError;
 pub use check::{Finding, Why};
 pub use claims::Claim;
+pub use clean::{CleanError, Cleaned};
 pub use columns::{COLUMNS_MAX, Column, ColumnType, Columns, ColumnsError};
+pub use compact::{Effort, choose_compaction, plan_compaction};
 pub use manifest::{FORMAT, Manifest, ManifestError, NO_KEY};
 pub use plan::{MODEL_ROWS_MIN, PlanError, SettlePlan, plan_settle};
 pub use reader::{FileRows, Placed, ReadError};
+pub use rewrite::{Interrupt, Reason, Rewrite, RewriteError, Rewritten};
 pub use settle::{Lake, SettleError};
 pub use shred::ShredError;
 pub use snapshot::{Found, Lookup, Snapshot};
@@ -79,5 +89,7 @@ pub use writer::WriteError;
 
 #[cfg(test)]
 mod arbitrary;
+#[cfg(test)]
+mod forged;
 #[cfg(test)]
 mod roundtrip;

@@ -4,6 +4,7 @@
 //! not the table's is an error, and a row that is no record is an error that names file and row. The Parquet library
 //! can still panic over bytes that no writer made; as a last resort such a panic is caught and becomes an error too.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -22,10 +23,10 @@ use parquet::bloom_filter::Sbbf;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
-use record::Stored;
+use record::{Parts, Stored};
 
 use crate::assemble::{RowError, Rows};
-use crate::columns::{ColumnType, Columns};
+use crate::columns::{Column, Columns};
 use crate::layout::Layout;
 use crate::source::Source;
 use crate::table::panic_message;
@@ -63,8 +64,10 @@ pub enum ReadError {
         /// The panic's message.
         what: String,
     },
-    /// A column that the table does not have, or has with another type.
-    #[error("file {file:?} has a column {column:?} of type {found} that the table does not have; verify the trail")]
+    /// A column that the table does not have, or has with another type, or that is there twice, or that no record has.
+    #[error(
+        "file {file:?} has a column {column:?} of type {found} that is not one of the table's, or is there twice; verify the trail"
+    )]
     Column {
         /// The file.
         file: String,
@@ -134,16 +137,25 @@ impl FileReader {
             .map_err(|cause| ReadError::Parquet { file: name.to_owned(), cause })?;
         check_row_counts(metadata.metadata())
             .map_err(|cause| ReadError::Parquet { file: name.to_owned(), cause: ParquetError::General(cause) })?;
+        let names = metadata.schema().fields().iter().map(|f| f.name().as_str());
+        let layout = Arc::new(Layout::new(columns, names));
+        // Each column has a place in a record, once, with the very type of the table: nothing in the file is shown by
+        // other engines and not read here (T26).
+        let mut places: HashMap<&str, &Column> = layout.columns.iter().map(|c| (&*c.name, c)).collect();
         for field in metadata.schema().fields() {
-            let kind = ColumnType::of_data_type(field.data_type());
-            if kind.is_none() || columns.get(field.name()).map(|c| c.kind) != kind {
+            let column = places.remove(field.name().as_str());
+            if column.is_none_or(|column| column.kind.data_type() != *field.data_type()) {
                 let (column, found) = (field.name().clone(), field.data_type().to_string());
                 return Err(ReadError::Column { file: name.to_owned(), column, found });
             }
         }
-        let names = metadata.schema().fields().iter().map(|f| f.name().as_str());
-        let layout = Arc::new(Layout::new(columns, names));
+        drop(places);
         Ok(Self { name: name.to_owned(), source, metadata, layout })
+    }
+
+    /// The file's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     pub(crate) fn metadata(&self) -> &ArrowReaderMetadata {
@@ -168,9 +180,9 @@ impl FileReader {
         ReadError::Parquet { file: self.name.clone(), cause }
     }
 
-    /// Every row of the file.
-    pub(crate) fn batches(&self) -> Result<Batches, ReadError> {
-        self.built(self.builder(), 0)
+    /// Every row of the file, `rows` at a time.
+    pub(crate) fn batches(&self, rows: usize) -> Result<Batches, ReadError> {
+        self.built(self.builder().with_batch_size(rows), 0)
     }
 
     /// The rows of one row group.
@@ -273,6 +285,25 @@ impl FileReader {
         Ok(None)
     }
 
+    /// The index and `received` of every row.
+    pub(crate) fn stamps(&self) -> Result<Vec<(u64, i64)>, ReadError> {
+        let leaves = ["index", "received"].into_iter().filter_map(|column| self.leaf(column));
+        let mask = ProjectionMask::leaves(self.metadata.parquet_schema(), leaves);
+        let mut stamps = Vec::new();
+        for batch in self.built(self.builder().with_projection(mask), 0)? {
+            let (first, batch) = batch?;
+            let numbers = |column| batch.column_by_name(column).and_then(|array| array.as_primitive_opt::<Int64Type>());
+            let missing = |column| self.row(first, RowError::Column(column));
+            let indices = numbers("index").ok_or_else(|| missing("index"))?;
+            let received = numbers("received").ok_or_else(|| missing("received"))?;
+            for (index, received) in indices.iter().zip(received) {
+                let index = index.and_then(|index| u64::try_from(index).ok()).ok_or_else(|| missing("index"))?;
+                stamps.push((index, received.ok_or_else(|| missing("received"))?));
+            }
+        }
+        Ok(stamps)
+    }
+
     /// The Bloom filter of a column, if it has one.
     pub(crate) fn filter(&self, group: usize, leaf: usize) -> Result<Option<Sbbf>, ReadError> {
         guarded(&self.name, || self.builder().get_row_group_column_bloom_filter(group, leaf))?
@@ -290,7 +321,7 @@ impl FileReader {
         let Some(leaf) = self.leaf(column) else { return Ok(found) };
         for group in 0..self.groups() {
             let filter = self.filter(group, leaf)?;
-            let likely: std::collections::HashMap<&str, usize> = wanted
+            let likely: HashMap<&str, usize> = wanted
                 .iter()
                 .enumerate()
                 .filter(|(_, value)| filter.as_ref().is_none_or(|f| f.check(**value)))
@@ -339,7 +370,19 @@ impl FileReader {
 
     /// The record at place `at` of a batch, which is row `row` of the file.
     pub(crate) fn placed(&self, batch: &Rows, at: usize, row: u64) -> Result<Placed, ReadError> {
-        let read = || Ok(Placed { index: batch.index(at)?, row, stored: batch.stored(at)? });
+        let (index, stored) = self.placed_in(batch, at, row, Parts::with_capacity(1024))?;
+        Ok(Placed { index, row, stored })
+    }
+
+    /// The same, index and record, its parts in the memory of `memory`.
+    pub(crate) fn placed_in(
+        &self,
+        batch: &Rows,
+        at: usize,
+        row: u64,
+        memory: Parts,
+    ) -> Result<(u64, Stored), ReadError> {
+        let read = || Ok((batch.index(at)?, batch.stored_in(at, memory)?));
         read().map_err(|cause| self.row(row, cause))
     }
 
@@ -382,7 +425,12 @@ pub struct FileRows {
 
 impl FileRows {
     pub(crate) fn new(reader: Arc<FileReader>) -> Result<Self, ReadError> {
-        let batches = reader.batches()?;
+        Self::in_batches(reader, BATCH_ROWS)
+    }
+
+    /// As [`FileRows::new`], with that many rows of the file in memory.
+    pub(crate) fn in_batches(reader: Arc<FileReader>, rows: usize) -> Result<Self, ReadError> {
+        let batches = reader.batches(rows.min(BATCH_ROWS))?;
         Ok(Self { reader, batches, batch: None, at: 0, failed: false })
     }
 

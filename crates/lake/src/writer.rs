@@ -1,11 +1,11 @@
-//! Writes one data file: rows sorted by time, only the columns that are used, hashed on the way to the disk.
+//! Writes one data file, row by row: sorted by time, only the columns that are used, hashed on the way to the disk.
 
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::{Array, RecordBatch};
-use arrow_schema::{ArrowError, Schema};
+use arrow_schema::Schema;
 use host::{Appender, FileError, Host};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
@@ -14,7 +14,7 @@ use parquet::file::metadata::KeyValue;
 use record::Stored;
 use sha2::{Digest as _, Sha256};
 
-use crate::encoding;
+use crate::encoding::{self, GROUP_ROWS};
 use crate::facts::Facts;
 use crate::layout::Layout;
 use crate::manifest::{FORMAT, Manifest, NO_KEY};
@@ -25,8 +25,11 @@ use crate::stats::Stats;
 pub(crate) const STEP: &str = "parquet";
 
 /// Rows and bytes of records that are put into columns at a time.
-const BATCH_ROWS: usize = 8_192;
+const BATCH_ROWS: usize = if cfg!(test) { 7 } else { 8_192 };
 const BATCH_BYTES: usize = 16 << 20;
+
+/// Bytes of records that are gathered to decide encodings by, where a row group of them would be more.
+const GATHERED_BYTES: usize = 64 << 20;
 
 /// Bytes gathered before they are hashed and written.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -58,86 +61,150 @@ pub enum WriteError {
     Shred(#[from] ShredError),
 }
 
-/// One record of a file.
-pub(crate) struct Row<'r> {
-    pub index: u64,
-    pub stored: &'r Stored,
-    pub facts: &'r Facts,
+/// One data file as it is written: rows are pushed in the file's order, and are on disk once [`FileWriter::finish`]
+/// returns. Whoever pushes keeps one row at a time; this keeps the first rows, by which the encodings are decided, and
+/// after that one batch and the encoded pages of one row group.
+pub(crate) struct FileWriter<'l> {
+    name: String,
+    layout: &'l Layout,
+    shredder: Shredder<'l>,
+    /// Bytes of the records in the shredder.
+    bytes: usize,
+    stats: Stats,
+    stage: Stage,
 }
 
-/// Writes the file `name` in `folder` and fsyncs it. The folder is fsynced by the caller, once for all files.
-pub(crate) fn write(
-    host: &Host,
-    folder: &Path,
-    name: &str,
-    layout: &Layout,
-    rows: &[Row<'_>],
-) -> Result<Manifest, WriteError> {
-    let mut stats = Stats::default();
-    rows.iter().for_each(|row| stats.add_record(row.index, row.stored, row.facts));
-    let (first_index, last_index) = stats.indices();
-    let batches = batches(layout, rows)?;
-    let (batches, used) = drop_unused(layout, batches).map_err(ShredError::Arrow)?;
-    let footer = footer(first_index, last_index, rows.len());
-    let columns: Vec<_> = used.iter().map(|&slot| &layout.columns[slot]).collect();
-    let parquet = |cause| WriteError::Parquet { file: name.to_owned(), cause };
-    let properties = encoding::properties(&columns, &batches, rows.len(), footer).map_err(parquet)?;
-    let file = host.create_new(folder.join(name), STEP)?.into_appender(0);
-    let sink = BufWriter::with_capacity(BUFFER_BYTES, Hashing { inner: file, hash: Sha256::new(), bytes: 0 });
-    // The Arrow schema is what the Parquet schema says already; kilobytes of it in each file would say it again.
-    let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-    let schema = Arc::new(Schema::new(columns.iter().map(|c| c.field()).collect::<Vec<_>>()));
-    let mut writer = ArrowWriter::try_new_with_options(sink, schema, options).map_err(parquet)?;
-    for batch in &batches {
-        writer.write(batch).map_err(parquet)?;
+enum Stage {
+    /// Rows are gathered until there are enough of them to decide by, or no more come.
+    Gathering { sink: Box<Sink>, batches: Vec<RecordBatch>, rows: usize, bytes: usize },
+    /// The slots whose columns the file has, and the library's writer.
+    Writing { used: Vec<usize>, parquet: Box<ArrowWriter<Sink>> },
+    /// A write failed; the file stays as it is.
+    Failed,
+}
+
+type Sink = BufWriter<Hashing>;
+
+impl<'l> FileWriter<'l> {
+    /// Makes the file `name` in `folder`, for records that `layout` has the columns of.
+    pub(crate) fn create(host: &Host, folder: &Path, name: &str, layout: &'l Layout) -> Result<Self, WriteError> {
+        let file = host.create_new(folder.join(name), STEP)?.into_appender(0);
+        let sink = BufWriter::with_capacity(BUFFER_BYTES, Hashing { inner: file, hash: Sha256::new(), bytes: 0 });
+        Ok(Self {
+            name: name.to_owned(),
+            layout,
+            shredder: Shredder::new(layout),
+            bytes: 0,
+            stats: Stats::default(),
+            stage: Stage::Gathering { sink: Box::new(sink), batches: Vec::new(), rows: 0, bytes: 0 },
+        })
     }
-    let sink = writer.into_inner().map_err(parquet)?;
-    let sink = sink.into_inner().map_err(|e| WriteError::Io { file: name.to_owned(), cause: e.into_error() })?;
-    sink.inner.finish()?;
-    let (min_id, max_id) = stats.ids();
-    Ok(Manifest {
-        path: name.to_owned(),
-        bytes: sink.bytes,
-        format: FORMAT,
-        key_id: NO_KEY.to_owned(),
-        first_index,
-        last_index,
-        rows: stats.rows(),
-        sha256: sink.hash.finalize().into(),
-        min_id,
-        max_id,
-        stats: stats.to_json().to_string(),
-    })
-}
 
-fn batches(layout: &Layout, rows: &[Row<'_>]) -> Result<Vec<RecordBatch>, ShredError> {
-    let mut batches = Vec::new();
-    let mut shredder = Shredder::new(layout);
-    let mut bytes = 0;
-    for Row { index, stored, facts } in rows {
-        shredder.push(*index, stored, facts)?;
-        bytes += stored.parts().map_or(0, record::Parts::total_bytes);
-        if shredder.rows() == BATCH_ROWS || bytes >= BATCH_BYTES {
-            batches.push(shredder.finish()?);
-            bytes = 0;
+    /// Appends one record. Rows come sorted by time, nulls last, then by index. After an error the file is an orphan.
+    pub(crate) fn push(&mut self, index: u64, stored: &Stored, facts: &Facts) -> Result<(), WriteError> {
+        self.stats.add_record(index, stored, facts);
+        self.shredder.push(index, stored, facts)?;
+        self.bytes += stored.parts().map_or(0, record::Parts::total_bytes);
+        if self.shredder.rows() == BATCH_ROWS || self.bytes >= BATCH_BYTES {
+            self.batch()?;
+        }
+        Ok(())
+    }
+
+    /// Hands the rows in the shredder on.
+    fn batch(&mut self) -> Result<(), WriteError> {
+        let bytes = std::mem::take(&mut self.bytes);
+        let batch = self.shredder.finish()?;
+        match &mut self.stage {
+            Stage::Gathering { batches, rows, bytes: gathered, .. } => {
+                *rows += batch.num_rows();
+                *gathered += bytes;
+                batches.push(batch);
+                if *rows >= GROUP_ROWS || *gathered >= GATHERED_BYTES { self.begin(true) } else { Ok(()) }
+            }
+            Stage::Writing { used, parquet } => write(&self.name, used, parquet, &batch),
+            Stage::Failed => Err(failed_before(&self.name)),
         }
     }
-    if shredder.rows() > 0 {
-        batches.push(shredder.finish()?);
+
+    /// Decides which columns the file has and how they are encoded, and writes what was gathered. If rows may follow,
+    /// a column without a value so far may still get one, and stays.
+    fn begin(&mut self, rows_may_follow: bool) -> Result<(), WriteError> {
+        let (sink, batches) = match std::mem::replace(&mut self.stage, Stage::Failed) {
+            Stage::Gathering { sink, batches, .. } => (sink, batches),
+            begun => {
+                self.stage = begun;
+                return Ok(());
+            }
+        };
+        let is_used = |slot: usize| batches.iter().any(|b| b.column(slot).null_count() < b.num_rows());
+        let used: Vec<usize> =
+            (0..self.layout.columns.len()).filter(|&slot| rows_may_follow || is_used(slot)).collect();
+        let columns: Vec<_> = used.iter().map(|&slot| &self.layout.columns[slot]).collect();
+        let properties = encoding::properties(&columns, &batches).map_err(|cause| refused(&self.name, cause))?;
+        // The Arrow schema is what the Parquet schema says already; kilobytes of it in each file would say it again.
+        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+        let schema = Arc::new(Schema::new(columns.iter().map(|c| c.field()).collect::<Vec<_>>()));
+        let parquet = ArrowWriter::try_new_with_options(*sink, schema, options);
+        let mut parquet = Box::new(parquet.map_err(|cause| refused(&self.name, cause))?);
+        for batch in batches {
+            write(&self.name, &used, &mut parquet, &batch)?;
+        }
+        self.stage = Stage::Writing { used, parquet };
+        Ok(())
     }
-    Ok(batches)
+
+    /// Writes what is left and the footer, and fsyncs the file. The folder is fsynced by the caller, once for all
+    /// files.
+    pub(crate) fn finish(mut self) -> Result<Manifest, WriteError> {
+        if self.shredder.rows() > 0 {
+            self.batch()?;
+        }
+        self.begin(false)?;
+        let (first_index, last_index) = self.stats.indices();
+        let (min_id, max_id) = self.stats.ids();
+        let sink = match self.stage {
+            Stage::Writing { mut parquet, .. } => {
+                for entry in footer(first_index, last_index, self.stats.rows()) {
+                    parquet.append_key_value_metadata(entry);
+                }
+                parquet.into_inner().map_err(|cause| refused(&self.name, cause))?
+            }
+            Stage::Gathering { .. } | Stage::Failed => return Err(failed_before(&self.name)),
+        };
+        let sink = sink.into_inner().map_err(|e| WriteError::Io { file: self.name.clone(), cause: e.into_error() })?;
+        sink.inner.finish()?;
+        Ok(Manifest {
+            path: self.name,
+            bytes: sink.bytes,
+            format: FORMAT,
+            key_id: NO_KEY.to_owned(),
+            first_index,
+            last_index,
+            rows: self.stats.rows(),
+            sha256: sink.hash.finalize().into(),
+            min_id,
+            max_id,
+            stats: self.stats.to_json().to_string(),
+        })
+    }
 }
 
-/// Leaves out the columns that hold nothing, and says which slots are left.
-fn drop_unused(layout: &Layout, batches: Vec<RecordBatch>) -> Result<(Vec<RecordBatch>, Vec<usize>), ArrowError> {
-    let is_used = |slot: usize| batches.iter().any(|b| b.column(slot).null_count() < b.num_rows());
-    let used: Vec<usize> = (0..layout.columns.len()).filter(|&slot| is_used(slot)).collect();
-    let batches = batches.iter().map(|batch| batch.project(&used)).collect::<Result<_, _>>()?;
-    Ok((batches, used))
+fn refused(file: &str, cause: ParquetError) -> WriteError {
+    WriteError::Parquet { file: file.to_owned(), cause }
+}
+
+fn failed_before(file: &str) -> WriteError {
+    refused(file, ParquetError::General("an earlier write to it failed".to_owned()))
+}
+
+fn write(file: &str, used: &[usize], parquet: &mut ArrowWriter<Sink>, batch: &RecordBatch) -> Result<(), WriteError> {
+    let batch = batch.project(used).map_err(ShredError::Arrow)?;
+    parquet.write(&batch).map_err(|cause| refused(file, cause))
 }
 
 /// What the footer says, so that a file found alone still says what it is.
-fn footer(first_index: u64, last_index: u64, rows: usize) -> Vec<KeyValue> {
+fn footer(first_index: u64, last_index: u64, rows: u64) -> [KeyValue; 5] {
     [
         ("onrecord.format", FORMAT.to_string()),
         ("onrecord.key_id", NO_KEY.to_owned()),
@@ -145,9 +212,7 @@ fn footer(first_index: u64, last_index: u64, rows: usize) -> Vec<KeyValue> {
         ("onrecord.last_index", last_index.to_string()),
         ("onrecord.rows", rows.to_string()),
     ]
-    .into_iter()
     .map(|(key, value)| KeyValue::new(key.to_owned(), value))
-    .collect()
 }
 
 /// Hashes what goes through.
