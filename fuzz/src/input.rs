@@ -24,7 +24,11 @@ pub fn records(input: &[u8]) {
     let format = [Format::Ndjson, Format::Json, Format::Cbor][usize::from(form % 3)];
     let at_once = read(bytes, format, usize::MAX);
     let piecemeal = read(bytes, format, usize::from(*step).max(1));
-    assert_eq!(at_once, piecemeal);
+    match (&at_once, &piecemeal) {
+        ((at_once, true), (piecemeal, true)) => assert_eq!(at_once, piecemeal),
+        // How much comes out of a damaged packing before its end is not settled; what comes, is.
+        ((at_once, _), (piecemeal, _)) => at_once.iter().zip(piecemeal).for_each(|(one, other)| assert_eq!(one, other)),
+    }
 }
 
 /// Every item: where it is, and the record or what is wrong; and whether the reading came to its end.
