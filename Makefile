@@ -8,12 +8,13 @@ VENV := $(CACHE)/venv
 TOOLS := $(CACHE)/tools
 CARGO ?= cargo
 
-.PHONY: help demo test test-rust test-python test-long bench lint fmt doc deny clean
+.PHONY: help demo test test-rust test-python test-long fuzz fuzz-corpus bench lint fmt doc deny clean
 
 help:
 	@echo "make demo       the main job on real data: record, prove, verify, tamper with copies"
 	@echo "make test       all tests but the long hunts"
 	@echo "make test-long  faults, kills and properties at length"
+	@echo "make fuzz       every fuzz target for FUZZ_SECONDS (60); FUZZ_TARGETS names some"
 	@echo "make bench      figures beside their peers (optimised build)"
 	@echo "make lint       format, clippy, documentation, licences"
 
@@ -36,6 +37,33 @@ $(VENV)/ready: verifiers/python/requirements.txt
 
 test-long:
 	ONRECORD_TEST_LONG=1 PROPTEST_CASES=$(or $(PROPTEST_CASES),2000) $(CARGO) test --locked --workspace
+
+# Inputs that reach something new are kept beside the builds; `make fuzz-corpus` takes those that matter into the
+# checkout. Without a sanitizer: it is safe code, and so it builds on a stable compiler, in half the time.
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= $(notdir $(basename $(wildcard fuzz/fuzz_targets/*.rs)))
+FUZZ_LIMITS := -max_len=16384 -timeout=20 -rss_limit_mb=2048
+FUZZ_GROWN := $(CACHE)/fuzz
+FUZZ := CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=1 $(TOOLS)/bin/cargo-fuzz
+FUZZ_BUILD := -s none --features libfuzzer --codegen-units 16 --target-dir $(CARGO_TARGET_DIR)/fuzz
+
+fuzz: $(TOOLS)/bin/cargo-fuzz
+	$(FUZZ) build $(FUZZ_BUILD)
+	@set -e; for target in $(FUZZ_TARGETS); do \
+		mkdir -p $(FUZZ_GROWN)/$$target; echo "== $$target"; \
+		$(FUZZ) run $(FUZZ_BUILD) $$target $(FUZZ_GROWN)/$$target fuzz/corpus/$$target -- \
+			$(FUZZ_LIMITS) -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -verbosity=0; \
+	done
+
+fuzz-corpus: $(TOOLS)/bin/cargo-fuzz
+	@set -e; for target in $(FUZZ_TARGETS); do \
+		mkdir -p $(FUZZ_GROWN)/$$target; \
+		$(FUZZ) run $(FUZZ_BUILD) $$target fuzz/corpus/$$target $(FUZZ_GROWN)/$$target -- \
+			$(FUZZ_LIMITS) -max_len=4096 -merge=1; \
+	done
+
+$(TOOLS)/bin/cargo-fuzz:
+	$(CARGO) install --quiet --locked --root $(TOOLS) cargo-fuzz
 
 bench:
 	$(CARGO) bench --locked -p record -p tlog -p journal -p lake

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
-use trail::{Folder, RemoteWriter, Snapshot, Status};
+use trail::{Folder, RemoteWriter, ScrubState, Snapshot, Status};
 
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
@@ -16,7 +16,9 @@ use crate::scan::{self, Census};
 use crate::session::Session;
 use crate::style::{HEAD, paint};
 use crate::table::{heading, pairs, table};
-use crate::text::plain;
+use crate::text::{plain, plain_line, wrap};
+use crate::time;
+use crate::verify::verdict;
 
 /// Show what a trail holds: records, models, bytes, seals
 #[derive(clap::Args)]
@@ -56,11 +58,12 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
     let snapshot = find::snapshot(session, &args.trail)?;
     let census = scan::census(&snapshot).map_err(|failure| failure.of_trail(&args.trail))?;
     let sizes = sizes(folder.root())?;
+    let scrub = ScrubState::read(&session.host, &folder).map_err(|error| Failure::of(Exit::CouldNot, &error))?;
     let live = ask_writer(folder);
     let text = if session.json {
-        json(&snapshot, &census, &sizes, &live)?
+        json(session, &snapshot, &census, &sizes, &live, &scrub)?
     } else {
-        text(session, &snapshot, &census, &sizes, &live)
+        text(session, &snapshot, &census, &sizes, &live, &scrub)
     };
     session.print(&text)?;
     Ok(Exit::Done)
@@ -141,12 +144,27 @@ fn pair(name: &str, value: impl Into<String>) -> (String, String) {
     (name.to_owned(), value.into())
 }
 
-fn text(session: &Session, snapshot: &Snapshot, census: &Census, sizes: &Sizes, live: &Live) -> String {
+fn text(
+    session: &Session,
+    snapshot: &Snapshot,
+    census: &Census,
+    sizes: &Sizes,
+    live: &Live,
+    scrub: &ScrubState,
+) -> String {
     let mut out = format!("{} {}\n", paint(HEAD, "trail"), plain(&snapshot.settings().origin));
     let mut lines = holds(snapshot, census);
     lines.extend(seal(snapshot));
     lines.push(writer(live));
+    lines.push(checked(session, scrub));
     out += &pairs(session, &lines);
+    if let Some(last) = scrub.last.as_ref().filter(|last| !last.findings.is_empty()) {
+        out += &heading("found by the writer's check");
+        for finding in &last.findings {
+            let room = session.columns().saturating_sub(2);
+            out += &wrap(&plain_line(finding), room).iter().map(|line| format!("  {line}\n")).collect::<String>();
+        }
+    }
     if !census.models.is_empty() {
         let row = |((name, version), count): (&(String, String), &u64)| {
             vec![plain(name), plain(version), number::count(*count)]
@@ -192,6 +210,20 @@ fn writer(live: &Live) -> (String, String) {
     pair("writer", format!("running, {journal} in its journal{}", failing.unwrap_or_default()))
 }
 
+/// What the running writer's own check came to, and how long ago. It is the writer's word, and no evidence.
+fn checked(session: &Session, scrub: &ScrubState) -> (String, String) {
+    let ago = |ns: i64| time::span_ns(session.host.now_ns().saturating_sub(ns).max(0));
+    let under_way = scrub
+        .under_way()
+        .map(|(started, files)| format!("under way for {}, {} done", ago(started), number::of(files, "file", "files")));
+    let last = scrub.last.as_ref().map(|last| {
+        let (records, files) = (number::of(last.records, "record", "records"), number::of(last.files, "file", "files"));
+        format!("{} {} ago, {records} in {files}", verdict(last.verdict), ago(last.finished_ns))
+    });
+    let said: Vec<String> = last.into_iter().chain(under_way).collect();
+    pair("checked", if said.is_empty() { "not by a running writer yet".to_owned() } else { said.join("; ") })
+}
+
 fn costs(snapshot: &Snapshot, census: &Census, sizes: &Sizes) -> Pairs {
     let in_journal = snapshot.end() - snapshot.settled();
     let parts = sizes.parts.iter().filter(|(_, bytes)| *bytes > 0);
@@ -205,7 +237,14 @@ fn costs(snapshot: &Snapshot, census: &Census, sizes: &Sizes) -> Pairs {
     lines
 }
 
-fn json(snapshot: &Snapshot, census: &Census, sizes: &Sizes, live: &Live) -> Result<String, Failure> {
+fn json(
+    session: &Session,
+    snapshot: &Snapshot,
+    census: &Census,
+    sizes: &Sizes,
+    live: &Live,
+    scrub: &ScrubState,
+) -> Result<String, Failure> {
     let models = census.models.iter().map(|((name, version), count)| {
         Object::default().field("name", name).field("version", version).field("decisions", count).end()
     });
@@ -234,9 +273,30 @@ fn json(snapshot: &Snapshot, census: &Census, sizes: &Sizes, live: &Live) -> Res
             Object::default().field("size", checkpoint.size()).field("root", hex(checkpoint.root().as_bytes()));
         object = object.raw("checkpoint", &checkpoint.end());
     }
+    object = object.raw("scrub", &scrub_json(session, scrub));
     Ok(match live {
         Live::Running(status) => object.field("writer", status).line(),
         Live::Silent => object.raw("writer", &Object::default().field("answers", false).end()).line(),
         Live::None => object.raw("writer", "null").line(),
     })
+}
+
+fn scrub_json(session: &Session, scrub: &ScrubState) -> String {
+    let mut object = Object::default();
+    if let Some(last) = &scrub.last {
+        let age_ns = session.host.now_ns().saturating_sub(last.finished_ns).max(0);
+        object = object
+            .field("verdict", last.verdict)
+            .field("finished", time::utc(last.finished_ns))
+            .field("age_seconds", age_ns / 1_000_000_000)
+            .field("records", last.records)
+            .field("files", last.files)
+            .field("findings", &last.findings)
+            .field("findings_left_off", last.findings_left_off);
+    }
+    if let Some((started, files)) = scrub.under_way() {
+        let under_way = Object::default().field("started", time::utc(started)).field("files", files);
+        object = object.raw("under_way", &under_way.end());
+    }
+    object.end()
 }

@@ -104,9 +104,6 @@ impl Way {
             }
         }
         let Way::Own { writer, origin, .. } = self else { return Ok(Vec::new()) };
-        if writer.status().journal_bytes > Options::default().backlog_bytes_max / 2 {
-            writer.settle()?;
-        }
         let outcomes = writer.append(records, Intake::Import)?;
         Ok(outcomes.into_iter().map(|outcome| own_answer(origin, outcome, receipts)).collect())
     }

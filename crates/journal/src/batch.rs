@@ -79,6 +79,13 @@ impl<'a, T> Batch<'a, T> {
         self.queue.next_index
     }
 
+    /// What [`crate::Journal::backlog_bytes`] would say, this batch included. Nobody else stages while it is held, so a
+    /// limit that is held against it is not passed.
+    #[must_use]
+    pub fn backlog_bytes(&self) -> u64 {
+        self.shared.backlog_bytes(&self.queue)
+    }
+
     /// Adds a record, and says which index it has.
     ///
     /// # Errors

@@ -85,6 +85,7 @@ impl<T, D: FnMut(Delivery<T>)> Committer<T, D> {
             next_index: queue.next_index,
             rotations_asked: queue.rotations_asked,
         };
+        queue.taken_bytes = work.frames.len() as u64;
         self.shared.progress.notify_all();
         Taken::Work(work)
     }
@@ -100,6 +101,7 @@ impl<T, D: FnMut(Delivery<T>)> Committer<T, D> {
         }
         self.active.append(&mut work.frames, durable)?;
         self.shared.shelf.set_bytes_of_last(self.active.bytes());
+        self.shared.queue.lock().taken_bytes = 0;
         self.shared.set_durable(work.next_index);
         Ok(())
     }

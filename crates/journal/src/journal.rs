@@ -173,7 +173,7 @@ impl<T: Send + 'static> Journal<T> {
     /// How many bytes wait here to be settled: staged, and in segments not yet released. For back-pressure.
     #[must_use]
     pub fn backlog_bytes(&self) -> u64 {
-        self.shared.shelf.bytes() + self.shared.queue.lock().frames.len() as u64
+        self.shared.backlog_bytes(&self.shared.queue.lock())
     }
 
     /// Why the journal has stopped, if it has.

@@ -26,6 +26,8 @@ pub(crate) struct Queue<T> {
     /// Frames, complete but for what [`crate::frame::seal`] adds.
     pub(crate) frames: Vec<u8>,
     pub(crate) cargo: Vec<T>,
+    /// Bytes of frames that the committer has taken and the shelf does not count yet.
+    pub(crate) taken_bytes: u64,
     /// The index that the next frame gets.
     pub(crate) next_index: u64,
     pub(crate) rotations_asked: u64,
@@ -40,6 +42,7 @@ impl<T> Shared<T> {
         let queue = Queue {
             frames: Vec::new(),
             cargo: Vec::new(),
+            taken_bytes: 0,
             next_index,
             rotations_asked: 0,
             rotations_done: 0,
@@ -55,6 +58,12 @@ impl<T> Shared<T> {
             folder_turn: Mutex::new(()),
             durable: AtomicU64::new(next_index),
         }
+    }
+
+    /// Bytes that wait to be settled: staged, taken, and in segments not yet released. While the committer counts a
+    /// group from one to the other it may stand in both, so this is never too little.
+    pub(crate) fn backlog_bytes(&self, queue: &Queue<T>) -> u64 {
+        self.shelf.bytes() + queue.taken_bytes + queue.frames.len() as u64
     }
 
     /// How many records are fsynced. Whoever sees a number sees everything that was done before it was set.

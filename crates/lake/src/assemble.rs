@@ -209,7 +209,8 @@ impl Rows {
             return Err(Clash::Overlap);
         }
         let Item::Map(len) = reader.next_item()? else { return Err(Clash::Overlap) };
-        let mut rest = Vec::with_capacity(len);
+        // The head may claim as many as there are bytes left, at every level; memory follows what is there.
+        let mut rest = Vec::with_capacity(len.min(64));
         for _ in 0..len {
             rest.push((reader.skip()?, reader.skip()?));
         }

@@ -27,10 +27,15 @@ struct Seen {
     first: usize,
 }
 
-/// Counts of the paths of a file's records. Its size is bounded by the bytes of the records that it counts.
+/// Paths that are counted at most, between two records. Beyond it the rarest are forgotten, which are not dense anyway;
+/// one that comes again is counted anew, so a count is never too high.
+const PATHS_MAX: usize = if cfg!(test) { 1_000 } else { 100_000 };
+
+/// Counts of the paths of a file's records. Its size is bounded by [`PATHS_MAX`], and the paths of one record.
 #[derive(Default)]
 pub(crate) struct Census {
     sections: [Node; Part::COUNT],
+    paths: usize,
     records: usize,
 }
 
@@ -39,10 +44,15 @@ impl Census {
     pub(crate) fn count(&mut self, parts: &record::Parts) -> Result<(), CborError> {
         for part in Part::SECTIONS {
             if let Some(bytes) = parts.get(part) {
-                self.sections[part as usize].count(&mut Reader::lenient(bytes), self.records)?;
+                self.sections[part as usize].count(&mut Reader::lenient(bytes), self.records, &mut self.paths)?;
             }
         }
         self.records += 1;
+        let mut rare = 2;
+        while self.paths > PATHS_MAX {
+            self.paths = self.sections.iter_mut().map(|section| section.forget(rare)).sum();
+            rare *= 2;
+        }
         Ok(())
     }
 
@@ -79,7 +89,7 @@ struct Candidate {
 }
 
 impl Node {
-    fn count(&mut self, reader: &mut Reader<'_>, record: usize) -> Result<(), CborError> {
+    fn count(&mut self, reader: &mut Reader<'_>, record: usize, paths: &mut usize) -> Result<(), CborError> {
         match reader.next_item()? {
             Item::Number(n) if n.as_exact_f64().is_some() => self.saw(0, record),
             Item::Bool(_) => self.saw(1, record),
@@ -91,8 +101,8 @@ impl Node {
                     let Item::Text(key) = reader.next_item()? else {
                         return Err(CborError::KeyType(reader.position()));
                     };
-                    match self.child(key, &mut near) {
-                        Some(child) => child.count(reader, record)?,
+                    match self.child(key, &mut near, paths) {
+                        Some(child) => child.count(reader, record, paths)?,
                         None => drop(reader.skip()?),
                     }
                 }
@@ -107,8 +117,21 @@ impl Node {
         self.seen[kind].get_or_insert(Seen { records: 0, first: record }).records += 1;
     }
 
+    /// Forgets the paths below that fewer than `least` records have, and says how many are left.
+    fn forget(&mut self, least: usize) -> usize {
+        let mut left = 0;
+        self.children.retain_mut(|(_, child)| {
+            let below = child.forget(least);
+            let seen = child.seen.iter().flatten().any(|seen| seen.records >= least);
+            left += if seen || below > 0 { below + 1 } else { 0 };
+            seen || below > 0
+        });
+        self.places = self.children.iter().enumerate().map(|(place, (key, _))| (key.clone(), place)).collect();
+        left
+    }
+
     /// The child of that key, if it may be a step of a path. `near` is where it probably is, and moves past it.
-    fn child(&mut self, key: &str, near: &mut usize) -> Option<&mut Node> {
+    fn child(&mut self, key: &str, near: &mut usize, paths: &mut usize) -> Option<&mut Node> {
         let place = if self.children.get(*near).is_some_and(|(name, _)| **name == *key) {
             *near
         } else if let Some(&place) = self.places.get(key) {
@@ -116,6 +139,7 @@ impl Node {
         } else if key_may_be_step(key) {
             self.places.insert(key.into(), self.children.len());
             self.children.push((key.into(), Node::default()));
+            *paths += 1;
             self.children.len() - 1
         } else {
             return None;
@@ -146,4 +170,27 @@ fn all_numbers(reader: &mut Reader<'_>, len: usize) -> Result<bool, CborError> {
         reader.skip()?;
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use record::Value;
+
+    use super::*;
+
+    /// A key that is another one in each record must not fill the memory, nor hide a path that is dense.
+    #[test]
+    fn memory_is_bounded_and_what_is_dense_is_still_found() {
+        let mut census = Census::default();
+        for n in 0..3_000 {
+            let fields = (0..10).map(|k| (format!("k{n}-{k}"), Value::Bool(true)));
+            let inputs = Value::map(fields.chain([("income".to_owned(), Value::float(0.5))]));
+            let mut parts = record::Parts::default();
+            parts.set(Part::Inputs, &inputs.to_canonical());
+            census.count(&parts).unwrap();
+            assert!(census.paths <= PATHS_MAX);
+        }
+        let mut columns = Columns::fixed();
+        assert_eq!(census.choose(&mut columns), ["inputs.income"]);
+    }
 }

@@ -15,7 +15,15 @@ pub(crate) struct Facts {
     pub agrees: bool,
 }
 
+/// Where a record stands in a file: by time, what has none last, then by index.
+pub(crate) type Place = (bool, Option<i64>, u64);
+
 impl Facts {
+    /// The place of the record, which has that index.
+    pub(crate) fn place(&self, index: u64) -> Place {
+        (self.time_ns.is_none(), self.time_ns, index)
+    }
+
     pub(crate) fn of(stored: &Stored) -> Self {
         let stamp = &stored.stamp;
         let received = stamp.time_by_server.then_some(stamp.received);

@@ -23,10 +23,11 @@
 //!
 //! # A data file
 //!
-//! `settle-<watermark, 20 digits>-<random, 16 hexadecimal>.parquet` in the table's folder. Rows are sorted by `time_ns`
-//! (nulls last), then `index`. A file of one row group has only the columns that it uses, each nullable, under the names and types of
-//! the Delta schema. `id`, `subject.id`, `subject.case` and `trace.trace_id` have Bloom filters. Neither the Parquet
-//! footer nor the Delta log holds a digest of a record: those stand in the trail's `tile/entries`.
+//! `settle-<watermark, 20 digits>-<random, 16 hexadecimal>.parquet` in the table's folder, or `rewrite-…` for one that
+//! replaces others: see [`Rewrite`]. Rows are sorted by `time_ns` (nulls last), then `index`. A file of one row group
+//! has only the columns that it uses, each nullable, under the names and types of the Delta schema. `id`, `subject.id`,
+//! `subject.case` and `trace.trace_id` have Bloom filters. Neither the Parquet footer nor the Delta log holds a digest
+//! of a record: those stand in the trail's `tile/entries`.
 //!
 //! | where | key | value |
 //! |---|---|---|
@@ -41,7 +42,7 @@
 //!
 //! # What it is not
 //!
-//! It knows no HTTP, no SQL, no tree and no journal. It does not compact, encrypt or clean the log yet.
+//! It knows no HTTP, no SQL, no tree and no journal. It does not encrypt yet.
 
 mod assemble;
 mod builder;
@@ -49,13 +50,18 @@ mod cells;
 mod census;
 mod check;
 mod claims;
+mod clean;
 mod columns;
+mod compact;
 mod encoding;
 mod facts;
+mod guard;
 mod layout;
 mod manifest;
 mod plan;
 mod reader;
+mod readers;
+mod rewrite;
 mod settle;
 mod shown;
 mod shred;
@@ -69,10 +75,14 @@ mod writer;
 pub use assemble::RowError;
 pub use check::{Finding, Why};
 pub use claims::Claim;
+pub use clean::{CleanError, Cleaned};
 pub use columns::{COLUMNS_MAX, Column, ColumnType, Columns, ColumnsError};
+pub use compact::{Effort, choose_compaction, plan_compaction};
+pub use guard::guarded;
 pub use manifest::{FORMAT, Manifest, ManifestError, NO_KEY};
 pub use plan::{MODEL_ROWS_MIN, PlanError, SettlePlan, plan_settle};
 pub use reader::{FileRows, Placed, ReadError};
+pub use rewrite::{Interrupt, Reason, Rewrite, RewriteError, Rewritten};
 pub use settle::{Lake, SettleError};
 pub use shred::ShredError;
 pub use snapshot::{Found, Lookup, Snapshot};

@@ -15,7 +15,7 @@ pub const FORMAT: u32 = 1;
 pub const NO_KEY: &str = "none";
 
 /// One data file, as the Delta log describes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Manifest {
     /// File name, relative to the table's folder.
     pub path: String,
@@ -56,7 +56,7 @@ pub enum ManifestError {
     },
     /// The path is not the name of a file in the table's folder that this crate gave.
     #[error(
-        "the log names the file {path:?}, which is not of the form settle-<20 digits>-<16 hexadecimal>.parquet; another tool wrote it, or _delta_log was changed: restore it from a copy"
+        "the log names the file {path:?}, which is neither settle- nor rewrite-<20 digits>-<16 hexadecimal>.parquet; another tool wrote it, or _delta_log was changed: restore it from a copy"
     )]
     Path {
         /// The path.
@@ -104,7 +104,7 @@ impl Manifest {
 
     /// The manifest that an `add` action carries.
     pub(crate) fn read(add: Add) -> Result<Self, ManifestError> {
-        if watermark_of(&add.path).is_none() {
+        if NameOf::read(&add.path).is_none() {
             return Err(ManifestError::Path { path: add.path });
         }
         // Each of these makes another engine read other values or rows than stand in the file.
@@ -150,17 +150,43 @@ impl Manifest {
     }
 }
 
-/// The name of a data file written at that watermark.
-pub(crate) fn file_name(watermark: u64, random: u64) -> String {
+/// The name of a data file that a settle writes at that watermark: its records are from there on.
+pub(crate) fn settle_name(watermark: u64, random: u64) -> String {
     format!("settle-{watermark:020}-{random:016x}.parquet")
 }
 
-/// The watermark at which a data file was written, if it is named exactly as [`file_name`] does.
-pub(crate) fn watermark_of(name: &str) -> Option<u64> {
-    let (watermark, random) = name.strip_prefix("settle-")?.strip_suffix(".parquet")?.split_once('-')?;
-    let digits = watermark.len() == 20 && watermark.bytes().all(|b| b.is_ascii_digit());
-    let hexadecimal = random.len() == 16 && random.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    (digits && hexadecimal).then(|| watermark.parse().ok()).flatten()
+/// The name of a data file that a rewrite writes at that watermark: its records are below.
+pub(crate) fn rewrite_name(watermark: u64, random: u64) -> String {
+    format!("rewrite-{watermark:020}-{random:016x}.parquet")
+}
+
+/// What a data file's name says of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NameOf {
+    /// Whether a rewrite wrote it, and not a settle.
+    pub rewrite: bool,
+    /// The watermark at which it was written.
+    pub watermark: u64,
+}
+
+impl NameOf {
+    /// What `name` says, if it is exactly as [`settle_name`] or [`rewrite_name`] make it.
+    pub(crate) fn read(name: &str) -> Option<Self> {
+        let (by, rest) = name.strip_suffix(".parquet")?.split_once('-')?;
+        let (watermark, random) = rest.split_once('-')?;
+        let digits = watermark.len() == 20 && watermark.bytes().all(|b| b.is_ascii_digit());
+        let hexadecimal = random.len() == 16 && random.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if !(matches!(by, "settle" | "rewrite") && digits && hexadecimal) {
+            return None;
+        }
+        Some(Self { rewrite: by == "rewrite", watermark: watermark.parse().ok()? })
+    }
+
+    /// Whether every record of the file is below `watermark`, if the settle or rewrite that wrote it was committed at
+    /// or before it.
+    pub(crate) fn is_below(self, watermark: u64) -> bool {
+        if self.rewrite { self.watermark <= watermark } else { self.watermark < watermark }
+    }
 }
 
 /// Lower-case hexadecimal.

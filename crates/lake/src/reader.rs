@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,7 +20,7 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::bloom_filter::Sbbf;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::PageIndexPolicy;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use record::{Parts, Stored};
 
@@ -29,10 +28,9 @@ use crate::assemble::{RowError, Rows};
 use crate::columns::{Column, Columns};
 use crate::layout::Layout;
 use crate::source::Source;
-use crate::table::panic_message;
 
 /// Rows decoded at a time: what a scan holds in memory, times the columns.
-const BATCH_ROWS: usize = 4_096;
+pub(crate) const BATCH_ROWS: usize = 4_096;
 
 /// Why a data file could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +93,19 @@ impl ReadError {
     }
 }
 
+/// The row groups count as many rows as the footer says: row numbers are made from both, and must not run out of either.
+fn check_row_counts(parquet: &ParquetMetaData) -> Result<(), String> {
+    let claimed = parquet.file_metadata().num_rows();
+    let of_groups = parquet.row_groups().iter().try_fold(0i64, |sum, group| {
+        let rows = Some(group.num_rows()).filter(|rows| *rows >= 0);
+        sum.checked_add(rows?)
+    });
+    match of_groups {
+        Some(rows) if rows == claimed => Ok(()),
+        rows => Err(format!("the footer counts {claimed} rows, and its row groups {rows:?}")),
+    }
+}
+
 /// One record of a file and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placed {
@@ -122,6 +133,8 @@ impl FileReader {
             ArrowReaderOptions::new().with_skip_arrow_metadata(true).with_page_index_policy(PageIndexPolicy::Optional);
         let metadata = guarded(name, || ArrowReaderMetadata::load(&source, options))?
             .map_err(|cause| ReadError::Parquet { file: name.to_owned(), cause })?;
+        check_row_counts(metadata.metadata())
+            .map_err(|cause| ReadError::Parquet { file: name.to_owned(), cause: ParquetError::General(cause) })?;
         let names = metadata.schema().fields().iter().map(|f| f.name().as_str());
         let layout = Arc::new(Layout::new(columns, names));
         // Each column has a place in a record, once, with the very type of the table: nothing in the file is shown by
@@ -136,6 +149,11 @@ impl FileReader {
         }
         drop(places);
         Ok(Self { name: name.to_owned(), source, metadata, layout })
+    }
+
+    /// The file's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     pub(crate) fn metadata(&self) -> &ArrowReaderMetadata {
@@ -160,9 +178,9 @@ impl FileReader {
         ReadError::Parquet { file: self.name.clone(), cause }
     }
 
-    /// Every row of the file.
-    pub(crate) fn batches(&self) -> Result<Batches, ReadError> {
-        self.built(self.builder(), 0)
+    /// Every row of the file, `rows` at a time.
+    pub(crate) fn batches(&self, rows: usize) -> Result<Batches, ReadError> {
+        self.built(self.builder().with_batch_size(rows), 0)
     }
 
     /// The rows of one row group.
@@ -227,7 +245,9 @@ impl FileReader {
         let index = parquet.column_index().and_then(|i| i.get(group)?.get(leaf));
         let pages = parquet.offset_index().and_then(|i| i.get(group)?.get(leaf)).map(|o| o.page_locations());
         let (Some(index), Some(pages)) = (index, pages) else { return std::iter::once(0..rows).collect() };
-        if matches!(index, ColumnIndexMetaData::NONE) || index.num_pages() as usize != pages.len() {
+        // Pages that are not one behind the other tell nothing: the rows found must come in order.
+        let in_order = pages.is_sorted_by(|a, b| a.first_row_index < b.first_row_index);
+        if matches!(index, ColumnIndexMetaData::NONE) || index.num_pages() as usize != pages.len() || !in_order {
             return std::iter::once(0..rows).collect();
         }
         let start = |page: usize| pages.get(page).and_then(|p| usize::try_from(p.first_row_index).ok()).unwrap_or(rows);
@@ -261,6 +281,25 @@ impl FileReader {
             }
         }
         Ok(None)
+    }
+
+    /// The index and `received` of every row.
+    pub(crate) fn stamps(&self) -> Result<Vec<(u64, i64)>, ReadError> {
+        let leaves = ["index", "received"].into_iter().filter_map(|column| self.leaf(column));
+        let mask = ProjectionMask::leaves(self.metadata.parquet_schema(), leaves);
+        let mut stamps = Vec::new();
+        for batch in self.built(self.builder().with_projection(mask), 0)? {
+            let (first, batch) = batch?;
+            let numbers = |column| batch.column_by_name(column).and_then(|array| array.as_primitive_opt::<Int64Type>());
+            let missing = |column| self.row(first, RowError::Column(column));
+            let indices = numbers("index").ok_or_else(|| missing("index"))?;
+            let received = numbers("received").ok_or_else(|| missing("received"))?;
+            for (index, received) in indices.iter().zip(received) {
+                let index = index.and_then(|index| u64::try_from(index).ok()).ok_or_else(|| missing("index"))?;
+                stamps.push((index, received.ok_or_else(|| missing("received"))?));
+            }
+        }
+        Ok(stamps)
     }
 
     /// The Bloom filter of a column, if it has one.
@@ -384,7 +423,12 @@ pub struct FileRows {
 
 impl FileRows {
     pub(crate) fn new(reader: Arc<FileReader>) -> Result<Self, ReadError> {
-        let batches = reader.batches()?;
+        Self::in_batches(reader, BATCH_ROWS)
+    }
+
+    /// As [`FileRows::new`], with that many rows of the file in memory.
+    pub(crate) fn in_batches(reader: Arc<FileReader>, rows: usize) -> Result<Self, ReadError> {
+        let batches = reader.batches(rows.min(BATCH_ROWS))?;
         Ok(Self { reader, batches, batch: None, at: 0, failed: false })
     }
 
@@ -421,6 +465,5 @@ impl Iterator for FileRows {
 
 /// Does `work`, and makes an error of a panic in it.
 pub(crate) fn guarded<T>(file: &str, work: impl FnOnce() -> T) -> Result<T, ReadError> {
-    catch_unwind(AssertUnwindSafe(work))
-        .map_err(|panic| ReadError::Panicked { file: file.to_owned(), what: panic_message(&*panic) })
+    crate::guard::guarded(work).map_err(|what| ReadError::Panicked { file: file.to_owned(), what })
 }

@@ -14,13 +14,16 @@
 use std::collections::HashSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
 
 use host::{FileError, Host};
 use record::{Digest, Parts};
 
-use crate::manifest::{Manifest, file_name, watermark_of};
+use crate::manifest::{Manifest, NameOf, settle_name};
 use crate::plan::{PlannedFile, SettlePlan};
-use crate::reader::{FileReader, ReadError};
+use crate::reader::{BATCH_ROWS, FileReader, ReadError};
+use crate::readers::ReadersLock;
+use crate::rewrite::{RewriteError, Rewritten};
 use crate::snapshot::Snapshot;
 use crate::table::{Change, Table, TableError, Version};
 use crate::writer::{FileWriter, STEP, WriteError};
@@ -111,15 +114,18 @@ impl SettleError {
     }
 }
 
-fn is_sync(error: &FileError) -> bool {
+/// Whether it is an fsync that failed.
+pub(crate) fn is_sync(error: &FileError) -> bool {
     use host::Operation::{SyncAll, SyncData, SyncFolder};
     matches!(error, FileError::Io { operation: SyncAll | SyncData | SyncFolder, .. })
 }
 
 /// A lake under its one writer (I6; the caller holds the trail's lock).
 pub struct Lake {
-    table: Table,
+    pub(crate) table: Table,
     snapshot: Snapshot,
+    /// Versions that someone may still read.
+    versions: Vec<Weak<Version>>,
     stopped: bool,
 }
 
@@ -131,11 +137,12 @@ impl Lake {
         if !table.exists() {
             table.host().create_dir_all(table.folder(), STEP)?;
             let paths = table.host().list(table.folder(), STEP)?;
-            if paths.iter().any(|path| watermark_of(name_of(path)).is_some()) {
+            if paths.iter().any(|path| NameOf::read(name_of(path)).is_some()) {
                 return Err(TableError::Missing { folder: table.folder().to_owned() }.into());
             }
         }
         let version = table.create_or_recover()?;
+        ReadersLock::make(table.host(), table.folder())?;
         Ok(Self::of(table, version))
     }
 
@@ -144,12 +151,25 @@ impl Lake {
     pub fn open(host: Host, folder: impl AsRef<Path>) -> Result<Self, SettleError> {
         let table = Table::at(host, folder.as_ref())?;
         let version = table.recover()?;
+        ReadersLock::make(table.host(), table.folder())?;
         Ok(Self::of(table, version))
     }
 
     fn of(table: Table, version: Version) -> Self {
         let snapshot = Snapshot::of(&table, version);
-        Self { table, snapshot, stopped: false }
+        let versions = vec![Arc::downgrade(snapshot.base())];
+        Self { table, snapshot, versions, stopped: false }
+    }
+
+    fn advance(&mut self, version: Version) {
+        self.snapshot = self.snapshot.next(version);
+        self.versions.retain(|version| version.strong_count() > 0);
+        self.versions.push(Arc::downgrade(self.snapshot.base()));
+    }
+
+    /// The versions that someone in this process may still read, the newest among them.
+    pub(crate) fn versions(&self) -> impl Iterator<Item = Arc<Version>> {
+        self.versions.iter().filter_map(Weak::upgrade)
     }
 
     /// Removes what a crash left behind. `journal` are the records that the journal has: a file that was written at a
@@ -182,10 +202,47 @@ impl Lake {
             return Err(SettleError::Stale { planned: plan.base_version, found: self.snapshot.version() });
         }
         match self.carry_out(plan, expected) {
-            Ok(snapshot) => self.snapshot = snapshot,
+            Ok(version) => self.advance(version),
             Err(error) => {
                 self.stopped = error.is_fatal();
                 return Err(error);
+            }
+        }
+        Ok(&self.snapshot)
+    }
+
+    /// Makes `rewritten` live in place of what it replaces, and gives the version that has it. One Delta commit; the
+    /// watermark stays. Settles may have been committed since the rewrite was planned, and nothing else.
+    ///
+    /// The files that it replaces stay in the folder until [`Lake::clean`]. After an error they are live as before,
+    /// unless it [`RewriteError::is_fatal`]: then the lake takes no more plans and must be opened again.
+    pub fn replace(&mut self, mut rewritten: Rewritten) -> Result<&Snapshot, RewriteError> {
+        if self.stopped {
+            return Err(RewriteError::Stopped);
+        }
+        let live: HashSet<&Manifest> = self.snapshot.files().iter().collect();
+        if let Some(gone) = rewritten.removed.iter().find(|file| !live.contains(file)) {
+            return Err(RewriteError::Replaced { file: gone.path.clone() });
+        }
+        let mut columns = (**self.snapshot.columns()).clone();
+        columns.adopt(&rewritten.new_columns).map_err(|column| RewriteError::Column { column })?;
+        let change = Change {
+            columns: (columns.list().len() > self.snapshot.columns().list().len()).then_some(columns),
+            files: std::mem::take(&mut rewritten.added),
+            removed: std::mem::take(&mut rewritten.removed),
+            reason: Some(rewritten.reason),
+            watermark: self.snapshot.watermark(),
+        };
+        // From here on a version may name the new files, even if the answer is an error.
+        rewritten.outputs.keep();
+        match self.table.commit(self.snapshot.base(), change) {
+            Ok(version) => self.advance(version),
+            Err(error) => {
+                self.stopped = error.is_fatal();
+                if matches!(error, TableError::NotCommitted { .. }) {
+                    rewritten.outputs.give_up();
+                }
+                return Err(error.into());
             }
         }
         Ok(&self.snapshot)
@@ -195,7 +252,7 @@ impl Lake {
         &self,
         plan: &SettlePlan<'_>,
         expected: &dyn Fn(u64) -> Option<Digest>,
-    ) -> Result<Snapshot, SettleError> {
+    ) -> Result<Version, SettleError> {
         // Plans begin at the watermark, so whoever made this one has the records from there on.
         self.remove_orphans(&(self.snapshot.watermark()..u64::MAX))?;
         let mut files = Vec::with_capacity(plan.files.len());
@@ -208,15 +265,14 @@ impl Lake {
             self.read_back(plan, file, manifest, expected)?;
         }
         let columns = (!plan.new_columns.is_empty()).then(|| (*plan.columns).clone());
-        let change = Change { columns, files, watermark: plan.watermark };
-        let version = self.table.commit(self.snapshot.base(), change)?;
-        Ok(self.snapshot.next(version))
+        let change = Change { columns, files, watermark: plan.watermark, ..Change::default() };
+        Ok(self.table.commit(self.snapshot.base(), change)?)
     }
 
     fn write(&self, plan: &SettlePlan<'_>, file: &PlannedFile) -> Result<Manifest, SettleError> {
         let host = self.table.host();
         // The random part keeps a name from ever standing for two different contents, in any cache.
-        let name = file_name(self.snapshot.watermark(), u64::from_be_bytes(host.random()));
+        let name = settle_name(self.snapshot.watermark(), u64::from_be_bytes(host.random()));
         let mut writer = FileWriter::create(host, self.table.folder(), &name, &file.layout)?;
         for &at in &file.rows {
             let (index, stored) = plan.records[at];
@@ -237,7 +293,7 @@ impl Lake {
         let displaced =
             |row, expected, found| SettleError::Displaced { file: manifest.path.clone(), row, expected, found };
         let mut memory = Parts::default();
-        for batch in reader.batches()? {
+        for batch in reader.batches(BATCH_ROWS)? {
             let (first, batch) = batch?;
             let rows = reader.records(&batch, first)?;
             for (at, row) in (0..rows.len()).zip(first..) {
@@ -265,7 +321,8 @@ impl Lake {
     fn remove_orphans(&self, journal: &Range<u64>) -> Result<(), SettleError> {
         let host = self.table.host();
         let orphans = self.orphans()?;
-        if let Some((watermark, path)) = orphans.iter().find(|(watermark, _)| !journal.contains(watermark)) {
+        let is_lost = |name: &NameOf| name.rewrite || !journal.contains(&name.watermark);
+        if let Some((NameOf { watermark, .. }, path)) = orphans.iter().find(|(name, _)| is_lost(name)) {
             let file = name_of(path).to_owned();
             return Err(SettleError::Unnamed { file, watermark: *watermark, journal: journal.clone() });
         }
@@ -281,19 +338,23 @@ impl Lake {
         Ok(())
     }
 
-    /// Data files that no version names and whose watermark is not below the table's, each with its watermark.
-    fn orphans(&self) -> Result<Vec<(u64, PathBuf)>, SettleError> {
+    /// Data files that no version names and that hold, or may hold, records from the table's watermark on. A settle's
+    /// records begin at the watermark in its name; a rewrite's end before it, so one with a later watermark than the
+    /// table's says that the table's log is an older one.
+    fn orphans(&self) -> Result<Vec<(NameOf, PathBuf)>, SettleError> {
         let live: HashSet<&str> = self.snapshot.files().iter().map(|file| file.path.as_str()).collect();
         let orphan = |path: PathBuf| {
-            let watermark = watermark_of(name_of(&path))?;
-            (watermark >= self.snapshot.watermark() && !live.contains(name_of(&path))).then_some((watermark, path))
+            let name = NameOf::read(name_of(&path))?;
+            let is_ahead = !name.is_below(self.snapshot.watermark());
+            (is_ahead && !live.contains(name_of(&path))).then_some((name, path))
         };
         let paths = self.table.host().list(self.table.folder(), STEP)?;
         Ok(paths.into_iter().filter_map(orphan).collect())
     }
 }
 
-fn name_of(path: &Path) -> &str {
+/// The name of a file, or nothing if it is no text.
+pub(crate) fn name_of(path: &Path) -> &str {
     path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
 }
 
@@ -443,7 +504,7 @@ mod tests {
     fn a_reader_removes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         drop(Lake::create(Host::system(), folder.path()).unwrap());
-        let orphan = folder.path().join(file_name(0, 7));
+        let orphan = folder.path().join(settle_name(0, 7));
         let foreign = folder.path().join("notes.parquet");
         for path in [&orphan, &foreign] {
             Host::system().put_new(path, b"x", "test").unwrap();
@@ -458,7 +519,7 @@ mod tests {
 
     fn data_files(folder: &Path) -> Vec<PathBuf> {
         let files = Host::system().list(folder, "test").unwrap();
-        files.into_iter().filter(|path| watermark_of(name_of(path)).is_some()).collect()
+        files.into_iter().filter(|path| NameOf::read(name_of(path)).is_some()).collect()
     }
 
     /// Two settles, of eight records each.
@@ -509,7 +570,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let lake = settled_twice(folder.path());
         let before = data_files(folder.path());
-        let orphan = folder.path().join(file_name(16, 7));
+        let orphan = folder.path().join(settle_name(16, 7));
         Host::system().put_new(&orphan, b"x", "test").unwrap();
         lake.sweep(16..24).unwrap();
         assert_eq!(data_files(folder.path()), before);

@@ -10,6 +10,8 @@ use uuid::Uuid;
 use crate::columns::Columns;
 use crate::manifest::Manifest;
 use crate::reader::{FileReader, FileRows, Placed, ReadError};
+use crate::readers::ReadersLock;
+use crate::rewrite::InProgress;
 use crate::table::{Table, TableError, Version};
 
 /// Open files whose footers are kept: some 100 KB each with their page index.
@@ -22,6 +24,9 @@ pub struct Snapshot {
     folder: Arc<Path>,
     version: Arc<Version>,
     open: Arc<OpenFiles>,
+    in_progress: InProgress,
+    /// Keeps the files of this version in place, where it is not the writer's own.
+    _lock: Option<Arc<ReadersLock>>,
 }
 
 /// Files that were read lately, most lately last. Data files never change, so versions share them.
@@ -49,6 +54,8 @@ pub enum Lookup {
     Trace,
     /// The id of the decision that a late fact is about: pages are skipped by their statistics alone.
     About,
+    /// The record's kind: pages are skipped by their statistics alone.
+    Kind,
 }
 
 impl Lookup {
@@ -59,6 +66,7 @@ impl Lookup {
             Self::Case => "subject.case",
             Self::Trace => "trace.trace_id",
             Self::About => "about",
+            Self::Kind => "kind",
         }
     }
 }
@@ -67,8 +75,11 @@ impl Snapshot {
     /// Reads the newest version of the lake in `folder`. Changes nothing there.
     pub fn open(host: Host, folder: impl AsRef<Path>) -> Result<Self, TableError> {
         let table = Table::at(host, folder.as_ref())?;
+        // Before the log is read: what it names then is not removed as long as this lives.
+        let lock =
+            ReadersLock::share(table.host(), table.folder()).map_err(|error| TableError::File(Arc::new(error)))?;
         let version = table.load()?;
-        Ok(Self::of(&table, version))
+        Ok(Self { _lock: lock.map(Arc::new), ..Self::of(&table, version) })
     }
 
     pub(crate) fn of(table: &Table, version: Version) -> Self {
@@ -77,6 +88,8 @@ impl Snapshot {
             folder: table.folder().into(),
             version: Arc::new(version),
             open: Arc::default(),
+            in_progress: Arc::default(),
+            _lock: None,
         }
     }
 
@@ -115,8 +128,20 @@ impl Snapshot {
         self.folder.join(&file.path)
     }
 
-    pub(crate) fn base(&self) -> &Version {
+    /// The same version, with no file open: what is read next is what is on disk now.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        Self { open: Arc::default(), ..self.clone() }
+    }
+
+    pub(crate) fn base(&self) -> &Arc<Version> {
         &self.version
+    }
+
+    /// Files that rewrites are writing.
+    pub(crate) fn in_progress(&self) -> &InProgress {
+        &self.in_progress
     }
 
     pub(crate) fn host(&self) -> &Host {
@@ -126,6 +151,11 @@ impl Snapshot {
     /// Every record of a file in the order of its rows: by time, then index. Holds one batch in memory.
     pub fn rows(&self, file: &Manifest) -> Result<FileRows, ReadError> {
         FileRows::new(self.reader(file)?)
+    }
+
+    /// The index and `received` of every record of a file, in the order of its rows: two columns are read, and no more.
+    pub fn stamps(&self, file: &Manifest) -> Result<Vec<(u64, i64)>, ReadError> {
+        self.reader(file)?.stamps()
     }
 
     /// The record with that index, or `None` if it is not settled.

@@ -4,22 +4,26 @@
 //! After any error the log is read again and asked whether the commit landed, since a commit can land and its answer
 //! be lost.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use deltalake_core::DeltaTableError;
 use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties};
-use deltalake_core::kernel::{Action, Add, CommitInfo, Metadata, Protocol, Transaction};
+use deltalake_core::kernel::{Action, Add, CommitInfo, Metadata, Protocol, Remove, TombstoneView, Transaction};
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use deltalake_core::table::state::DeltaTableState;
+use futures::TryStreamExt as _;
 use host::{FileError, Host, Operation};
 use object_store::prefix::PrefixStore;
 use serde_json::Value;
 use url::Url;
 
 use crate::columns::{Columns, ColumnsError};
+use crate::guard::{guarded, panic_message};
 use crate::manifest::{Manifest, ManifestError};
+use crate::rewrite::{Reason, TARGET_BYTES};
 use crate::store::{DurableStore, STEP};
 
 /// The application transaction whose version is the settled watermark.
@@ -151,12 +155,43 @@ pub(crate) struct Version {
     state: Arc<DeltaTableState>,
 }
 
+/// A file that a commit removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Dead {
+    pub path: String,
+    /// When, in milliseconds since the Unix epoch.
+    pub removed_ms: i64,
+    /// Whether it holds what was erased since.
+    pub is_erased: bool,
+}
+
 /// What one commit changes.
+#[derive(Default)]
 pub(crate) struct Change {
     /// The columns after it, when it adds some.
     pub columns: Option<Columns>,
     pub files: Vec<Manifest>,
+    /// Files that are live before it and not after.
+    pub removed: Vec<Manifest>,
+    /// Why files go away, if some do.
+    pub reason: Option<Reason>,
     pub watermark: u64,
+}
+
+impl Change {
+    /// Whether other records are to be read after it than before.
+    fn is_data_change(&self) -> bool {
+        self.reason != Some(Reason::Compaction)
+    }
+
+    /// The operation that the log names.
+    fn operation(&self) -> DeltaOperation {
+        match self.reason {
+            None => DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None },
+            Some(Reason::Compaction) => DeltaOperation::Optimize { predicate: None, target_size: TARGET_BYTES as i64 },
+            Some(Reason::Erasure) => DeltaOperation::Delete { predicate: None },
+        }
+    }
 }
 
 impl Table {
@@ -228,10 +263,11 @@ impl Table {
         let protocol: Protocol = serde_json::from_value(protocol()).map_err(|e| self.json(e))?;
         let id = self.host.uuid_v7().to_string();
         let metadata = self.metadata(&id, &Columns::fixed(), self.now_ms())?;
-        let actions =
-            vec![self.commit_info("CREATE TABLE", None), Action::Protocol(protocol), Action::Metadata(metadata)];
-        let done = self.run(actions, None);
-        self.settle_outcome(done, None, 0)
+        let nothing = Change::default();
+        let info = self.commit_info(&nothing, None);
+        let actions = vec![info, Action::Protocol(protocol), Action::Metadata(metadata)];
+        let done = self.run(actions, nothing.operation(), None);
+        self.settle_outcome(done, None, &nothing)
     }
 
     /// Reads the newest version of the table.
@@ -243,6 +279,17 @@ impl Table {
         let log = self.log.clone();
         let state = self.block(async move { DeltaTableState::try_new(&log, None).await })?;
         self.read(state)
+    }
+
+    /// The files that commits removed, as far back as the log tells.
+    pub(crate) fn dead(&self, version: &Version) -> Result<Vec<Dead>, TableError> {
+        let (log, state) = (self.log.clone(), version.state.clone());
+        let read = |tombstone: TombstoneView| Dead {
+            path: tombstone.path().into_owned(),
+            removed_ms: tombstone.deletion_timestamp().unwrap_or(0),
+            is_erased: tombstone.data_change(),
+        };
+        self.block(async move { state.all_tombstones(&log).map_ok(read).try_collect().await })
     }
 
     /// Nothing but entries stands in the log's folder: a checkpoint or a compacted entry that we did not write could
@@ -267,21 +314,29 @@ impl Table {
 
     /// Commits `change` on top of `base`; when it returns `Ok` the commit is durable.
     pub(crate) fn commit(&self, base: &Version, change: Change) -> Result<Version, TableError> {
-        let mut actions = vec![self.commit_info("WRITE", Some(base.version))];
+        let mut actions = vec![self.commit_info(&change, Some(base.version))];
         if let Some(columns) = &change.columns {
             let old = base.state.metadata();
             let created = old.created_time().unwrap_or_else(|| self.now_ms());
             actions.push(Action::Metadata(self.metadata(old.id(), columns, created)?));
         }
-        actions.extend(change.files.iter().map(|file| Action::Add(self.add(file))));
+        actions.extend(change.removed.iter().map(|file| Action::Remove(self.remove(file, &change))));
+        actions.extend(change.files.iter().map(|file| Action::Add(self.add(file, &change))));
         let watermark = i64::try_from(change.watermark).map_err(|_| TableError::Watermark { found: i64::MAX })?;
-        actions.push(Action::Txn(Transaction::new_with_last_update(APPLICATION, watermark, Some(self.now_ms()))));
-        let done = self.run(actions, Some(base.state.clone()));
-        self.settle_outcome(done, Some(base), change.watermark)
+        if change.watermark != base.watermark {
+            actions.push(Action::Txn(Transaction::new_with_last_update(APPLICATION, watermark, Some(self.now_ms()))));
+        }
+        let done = self.run(actions, change.operation(), Some(base.state.clone()));
+        self.settle_outcome(done, Some(base), &change)
     }
 
     /// Writes one log entry. The answer is not to be trusted when it is an error: see `settle_outcome`.
-    fn run(&self, actions: Vec<Action>, base: Option<Arc<DeltaTableState>>) -> Result<DeltaTableState, TableError> {
+    fn run(
+        &self,
+        actions: Vec<Action>,
+        operation: DeltaOperation,
+        base: Option<Arc<DeltaTableState>>,
+    ) -> Result<DeltaTableState, TableError> {
         self.store.take_failure();
         let log = self.log.clone();
         // No retry: one committer has nothing to retry against. No hooks: checkpoints and clean-up are ours to call.
@@ -289,7 +344,6 @@ impl Table {
             .with_max_retries(0)
             .with_create_checkpoint(false)
             .with_cleanup_expired_logs(Some(false));
-        let operation = DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None };
         self.block(async move {
             let reference =
                 base.as_deref().map(|state| state as &dyn deltalake_core::kernel::transaction::TableReference);
@@ -298,12 +352,12 @@ impl Table {
         })
     }
 
-    /// Finds out what became of a commit on `base` that would set `watermark`.
+    /// Finds out what became of a commit of `change` on `base`.
     fn settle_outcome(
         &self,
         done: Result<DeltaTableState, TableError>,
         base: Option<&Version>,
-        watermark: u64,
+        change: &Change,
     ) -> Result<Version, TableError> {
         let cause = match done.and_then(|state| self.read(state)) {
             Ok(version) => return Ok(version),
@@ -325,7 +379,8 @@ impl Table {
         }
         let unknown = |error: TableError| TableError::Unknown { version: wanted, cause: error.to_string() };
         let found = self.load().map_err(unknown)?;
-        if found.version == wanted && found.watermark == watermark {
+        let is_ours = || change.files.iter().all(|file| found.files.contains(file));
+        if found.version == wanted && found.watermark == change.watermark && is_ours() {
             return Ok(found);
         }
         match base {
@@ -406,30 +461,48 @@ impl Table {
         .map_err(|e| self.json(e))
     }
 
-    fn add(&self, file: &Manifest) -> Add {
+    fn add(&self, file: &Manifest, change: &Change) -> Add {
         Add {
             path: file.path.clone(),
             size: i64::try_from(file.bytes).unwrap_or(i64::MAX),
             modification_time: self.now_ms(),
-            data_change: true,
+            data_change: change.is_data_change(),
             stats: Some(file.stats.clone()),
             tags: Some(file.tags()),
             ..Add::default()
         }
     }
 
-    fn commit_info(&self, operation: &str, read_version: Option<u64>) -> Action {
+    fn remove(&self, file: &Manifest, change: &Change) -> Remove {
+        Remove {
+            path: file.path.clone(),
+            data_change: change.is_data_change(),
+            deletion_timestamp: Some(self.now_ms()),
+            extended_file_metadata: Some(true),
+            partition_values: Some(HashMap::new()),
+            size: i64::try_from(file.bytes).ok(),
+            ..Remove::default()
+        }
+    }
+
+    fn commit_info(&self, change: &Change, read_version: Option<u64>) -> Action {
+        let operation = match (read_version, change.reason) {
+            (None, _) => "CREATE TABLE",
+            (_, None) => "WRITE",
+            (_, Some(Reason::Compaction)) => "OPTIMIZE",
+            (_, Some(Reason::Erasure)) => "DELETE",
+        };
         Action::CommitInfo(CommitInfo {
             timestamp: Some(self.now_ms()),
             operation: Some(operation.to_owned()),
             read_version,
-            is_blind_append: Some(true),
+            is_blind_append: Some(change.reason.is_none()),
             engine_info: Some(concat!("onrecord/", env!("CARGO_PKG_VERSION")).to_owned()),
             ..CommitInfo::default()
         })
     }
 
-    fn now_ms(&self) -> i64 {
+    pub(crate) fn now_ms(&self) -> i64 {
         self.host.now_ns().div_euclid(1_000_000)
     }
 
@@ -451,9 +524,9 @@ impl Table {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.map_err(|source| DeltaTableError::Io { source })?.block_on(work)
         };
-        match std::thread::spawn(run).join() {
+        match std::thread::spawn(|| guarded(run)).join().unwrap_or_else(|panic| Err(panic_message(&*panic))) {
             Ok(done) => done.map_err(|e| self.log_error(e)),
-            Err(panic) => Err(TableError::Panicked { folder: self.folder.clone(), what: panic_message(&*panic) }),
+            Err(what) => Err(TableError::Panicked { folder: self.folder.clone(), what }),
         }
     }
 }
@@ -461,12 +534,6 @@ impl Table {
 /// What a reader and a writer must know: no features, so no deletion vectors and no column mapping.
 fn protocol() -> Value {
     serde_json::json!({"minReaderVersion": 1, "minWriterVersion": 2})
-}
-
-/// The message of a panic.
-pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }
 
 #[cfg(test)]
@@ -502,9 +569,10 @@ mod tests {
         assert_eq!((empty.version, empty.watermark, empty.files.len()), (0, 0, 0));
         let mut columns = (*empty.columns).clone();
         columns.add_path("inputs.income", ColumnType::Num).unwrap();
-        let change = Change { columns: Some(columns.clone()), files: vec![file(A, 0, 1)], watermark: 2 };
+        let change =
+            Change { columns: Some(columns.clone()), files: vec![file(A, 0, 1)], watermark: 2, ..Change::default() };
         let one = table.commit(&empty, change).unwrap();
-        let change = Change { columns: None, files: vec![file(B, 2, 3)], watermark: 4 };
+        let change = Change { files: vec![file(B, 2, 3)], watermark: 4, ..Change::default() };
         let two = table.commit(&one, change).unwrap();
         let again = Table::at(Host::system(), folder.path()).unwrap().load().unwrap();
         assert_eq!((again.version, again.watermark), (2, 4));
@@ -535,7 +603,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let table = Table::at(Host::system(), folder.path()).unwrap();
         let empty = table.create_or_recover().unwrap();
-        let change = || Change { columns: None, files: vec![], watermark: 5 };
+        let change = || Change { watermark: 5, ..Change::default() };
         table.commit(&empty, change()).unwrap();
         table.commit(&table.load().unwrap(), Change { watermark: 9, ..change() }).unwrap();
         let error = table.commit(&empty, change()).map(|v| v.version).unwrap_err();
@@ -549,7 +617,7 @@ mod tests {
         let host = Host::builder().random_seed(1).clock(host::ManualClock::at(1_717_243_200_123_456_789)).build();
         let table = Table::at(host, folder.path()).unwrap();
         let empty = table.create_or_recover().unwrap();
-        table.commit(&empty, Change { columns: None, files: vec![file(A, 0, 1)], watermark: 2 }).unwrap();
+        table.commit(&empty, Change { files: vec![file(A, 0, 1)], watermark: 2, ..Change::default() }).unwrap();
         for version in 0..2 {
             let entry = std::fs::read_to_string(table.log_folder().join(format!("{version:020}.json"))).unwrap();
             let mut actions: Vec<Value> = entry.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
@@ -576,7 +644,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let table = Table::at(Host::builder().random_seed(1).build(), folder.path()).unwrap();
         let empty = table.create_or_recover().unwrap();
-        table.commit(&empty, Change { columns: None, files: vec![file(A, 0, 1)], watermark: 2 }).unwrap();
+        table.commit(&empty, Change { files: vec![file(A, 0, 1)], watermark: 2, ..Change::default() }).unwrap();
         let mut errors = 0;
         for version in 0..2 {
             let path = table.log_folder().join(format!("{version:020}.json"));
@@ -604,7 +672,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let table = Table::at(Host::builder().random_seed(1).build(), folder.path()).unwrap();
         let empty = table.create_or_recover().unwrap();
-        table.commit(&empty, Change { columns: None, files: vec![file(A, 0, 1)], watermark: 2 }).unwrap();
+        table.commit(&empty, Change { files: vec![file(A, 0, 1)], watermark: 2, ..Change::default() }).unwrap();
         let mut forged = 0;
         for version in 0..2 {
             let path = table.log_folder().join(format!("{version:020}.json"));

@@ -15,7 +15,8 @@ pub enum Intake {
     /// A running service: an id that is older than the idempotency window is refused, for what it names may have
     /// happened, and been recorded, long ago.
     Live,
-    /// Files and other trails: ids of any age, each looked up in the whole trail.
+    /// Files and other trails: ids of any age, each looked up in the whole trail. Where the journal is full, an import
+    /// waits until a settle has made room; a live append is refused at once.
     Import,
 }
 
@@ -93,9 +94,9 @@ pub enum AppendError {
     /// safe.
     #[error(transparent)]
     Stopped(#[from] Stopped),
-    /// The journal holds more unsettled records than it may (I12).
+    /// The journal would hold more unsettled records than it may (I12).
     #[error(
-        "the journal holds {bytes} bytes that are not settled yet, and its limit is {max}; try again later{}",
+        "the journal holds {bytes} bytes that are not settled yet, and has no room for more under its limit of {max}; try again later{}",
         cause.as_ref().map(|cause| format!(" (settling fails: {cause})")).unwrap_or_default()
     )]
     Backlog {
@@ -135,6 +136,12 @@ impl Prepared {
         let salt = record.salt.unwrap_or_else(|| Salt(host.random()));
         let content = record::content(&salt, &record.parts);
         Prepared { id: record.id.unwrap_or_else(|| host.uuid_v7()), salt, content, record }
+    }
+
+    /// Bytes in the journal that it comes to at most: parts and stamp, the heads around them, and the frame's header.
+    pub(crate) fn journal_bytes_max(&self) -> u64 {
+        const AROUND: u64 = 512;
+        self.record.parts.total_bytes() as u64 + AROUND
     }
 
     /// The stored record, once its place in time is known.

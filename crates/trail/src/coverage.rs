@@ -8,11 +8,12 @@ const CHUNK: u64 = 65_536;
 /// Stamps that are remembered out of turn; with more, the comparison is given up for what is missing.
 const AHEAD_MAX: usize = 1 << 20;
 
-/// A bit for each record that was seen, and the stamps of those that are ahead of the first gap. Its memory grows with
-/// the records that are there, not with how many a checkpoint claims.
+/// Which records were seen, and the stamps of those that are ahead of the first gap. A piece of the map costs a bit a
+/// record while some of it are missing, and nothing once all are there; so memory grows neither with the trail nor
+/// with how many records a checkpoint claims, but with how far the files' index ranges overlap.
 pub(crate) struct Coverage {
-    /// A bit an index, by the number of the piece.
-    seen: BTreeMap<u64, Box<[u64]>>,
+    /// By the number of the piece.
+    seen: BTreeMap<u64, Piece>,
     size: u64,
     /// All below this have been seen, and their stamps compared.
     complete: u64,
@@ -22,6 +23,32 @@ pub(crate) struct Coverage {
     ahead: BTreeMap<u64, i64>,
     /// Ranges, first and end, in which what is missing may be there and cannot be read.
     unreadable: Vec<(u64, u64)>,
+}
+
+/// [`CHUNK`] indices.
+#[derive(Default)]
+struct Piece {
+    /// A bit an index; nothing where all or none have been seen.
+    bits: Box<[u64]>,
+    seen: u64,
+}
+
+impl Piece {
+    fn has(&self, at: u64) -> bool {
+        self.seen == CHUNK || self.bits.get((at / 64) as usize).is_some_and(|word| word & 1 << (at % 64) != 0)
+    }
+
+    /// Marks an index that has not been seen.
+    fn add(&mut self, at: u64) {
+        if self.bits.is_empty() {
+            self.bits = vec![0; (CHUNK / 64) as usize].into_boxed_slice();
+        }
+        self.bits[(at / 64) as usize] |= 1 << (at % 64);
+        self.seen += 1;
+        if self.seen == CHUNK {
+            self.bits = Box::default();
+        }
+    }
 }
 
 impl Coverage {
@@ -44,29 +71,29 @@ impl Coverage {
         if self.has(index) {
             return Some((index, format!("record {index} is there twice")));
         }
-        let words = || vec![0; (CHUNK / 64) as usize].into_boxed_slice();
-        let at = index % CHUNK;
-        self.seen.entry(index / CHUNK).or_insert_with(words)[(at / 64) as usize] |= 1 << (at % 64);
-        if self.ahead.len() < AHEAD_MAX {
-            self.ahead.insert(index, received);
+        self.seen.entry(index / CHUNK).or_default().add(index % CHUNK);
+        if index != self.complete {
+            if self.ahead.len() < AHEAD_MAX {
+                self.ahead.insert(index, received);
+            }
+            return None;
         }
-        let mut fault = None;
-        while let Some(received) = self.ahead.remove(&self.complete) {
+        let (mut next, mut fault) = (Some(received), None);
+        while let Some(received) = next {
             if received < self.last_received {
                 let index = self.complete;
                 fault.get_or_insert((index, format!("record {index} was received before the record in front of it")));
             }
             self.last_received = received;
             self.complete += 1;
+            next = if self.ahead.is_empty() { None } else { self.ahead.remove(&self.complete) };
         }
         fault
     }
 
     /// Whether the record has been seen, or is none of ours.
     pub(crate) fn has(&self, index: u64) -> bool {
-        let at = index % CHUNK;
-        let seen = || Some(self.seen.get(&(index / CHUNK))?[(at / 64) as usize] & 1 << (at % 64) != 0);
-        index >= self.size || seen().unwrap_or(false)
+        index >= self.size || self.seen.get(&(index / CHUNK)).is_some_and(|piece| piece.has(index % CHUNK))
     }
 
     /// Says that what is missing of `first..=last` may be there, in what could not be read.
@@ -103,10 +130,12 @@ impl Coverage {
             _ => runs.push((first, end)),
         };
         let mut next = 0;
-        for &chunk in self.seen.keys() {
+        for (&chunk, piece) in self.seen.iter() {
             let (first, end) = (chunk * CHUNK, (chunk * CHUNK).saturating_add(CHUNK).min(self.size));
             gap(next, first);
-            (first..end).filter(|index| !self.has(*index)).for_each(|index| gap(index, index + 1));
+            if piece.seen < CHUNK {
+                (first..end).filter(|index| !self.has(*index)).for_each(|index| gap(index, index + 1));
+            }
             next = end;
         }
         gap(next, self.size);
@@ -151,6 +180,15 @@ mod tests {
             missing.contains(&(9, 10)) && missing.contains(&(31, 32)) && !missing.contains(&(13, 14)),
             "{missing:?}"
         );
+    }
+
+    #[test]
+    fn a_whole_piece_costs_nothing_and_is_remembered() {
+        let mut coverage = Coverage::new(3 * CHUNK);
+        (0..2 * CHUNK).for_each(|index| assert_eq!(coverage.add(index, 0), None));
+        assert!(coverage.seen.values().all(|piece| piece.bits.is_empty()) && coverage.ahead.is_empty());
+        assert_eq!(coverage.add(CHUNK, 0).unwrap().1, format!("record {CHUNK} is there twice"));
+        assert_eq!(coverage.missing(), [(2 * CHUNK, 3 * CHUNK)]);
     }
 
     #[test]

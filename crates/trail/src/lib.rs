@@ -18,6 +18,7 @@
 mod append;
 mod coverage;
 mod entries;
+mod erasure;
 mod folder;
 mod hot;
 mod lock;
@@ -33,6 +34,7 @@ mod writer;
 
 pub use append::{AppendError, Intake, Outcome, Receipt, Refusal};
 pub use entries::EntriesError;
+pub use erasure::{Declared, ERASURE_RECORDS_MAX, Erasure, MalformedErasure};
 pub use folder::Folder;
 pub use hot::HotRecord;
 pub use lock::LockError;
@@ -43,5 +45,9 @@ pub use settle::SettleError;
 pub use signing_key::{KeyFolder, SigningKeyError};
 pub use snapshot::{Found, Proof, ProofError, Snapshot, SnapshotError};
 pub use socket::{RemoteOutcome, RemoteWriter, SocketError, WriterSocket, receipt_json};
-pub use verify::{Against, Finding, Progress, Report, Severity, Verdict, VerifyError, verify};
-pub use writer::{CloseError, OpenError, Options, Recovered, Status, Stopped, Ticket, Writer};
+pub use verify::{
+    Against, Finding, Progress, Report, ScrubError, ScrubResult, ScrubState, Severity, Verdict, VerifyError, verify,
+};
+pub use writer::{
+    CloseError, EraseError, Erased, OpenError, Options, Recovered, Scrubbing, Status, Stopped, Ticket, Writer,
+};

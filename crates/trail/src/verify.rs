@@ -6,13 +6,17 @@
 mod blame;
 mod journal;
 mod lake;
+mod pace;
 mod records;
 mod report;
+mod scrub;
 mod signatures;
+mod tombstones;
 mod tree;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use host::Host;
@@ -23,7 +27,11 @@ use crate::folder::Folder;
 use crate::settings::{Settings, SettingsError};
 
 use blame::Wrong;
+use pace::Pace;
 pub use report::{Finding, Report, Severity, Verdict};
+pub(crate) use scrub::Scrub;
+pub use scrub::{ScrubError, ScrubResult, ScrubState};
+use tombstones::Tombstones;
 
 /// Findings that are listed at most; the rest are counted.
 const FINDINGS_MAX: usize = 100;
@@ -66,8 +74,8 @@ pub enum VerifyError {
     File(#[from] host::FileError),
 }
 
-/// Checks a trail. Reads everything, changes nothing, takes no lock; memory does not grow with the trail but for a bit
-/// a record. `progress` is called now and then.
+/// Checks a trail. Reads everything, changes nothing, takes no lock; memory does not grow with the trail. `progress` is
+/// called now and then.
 pub fn verify(
     host: &Host,
     folder: &Folder,
@@ -76,35 +84,11 @@ pub fn verify(
 ) -> Result<Report, VerifyError> {
     let started = host.monotonic();
     let settings = Settings::read(host, folder)?;
-    let mut check = Check {
-        host,
-        folder,
-        entries: Entries::new(host, folder),
-        report: Report {
-            verdict: Verdict::Invalid,
-            origin: settings.origin.clone(),
-            size: 0,
-            root: String::new(),
-            lake_records: 0,
-            lake_files: 0,
-            journal_records: 0,
-            unsealed: 0,
-            erased: 0,
-            tiles: 0,
-            anchors: Vec::new(),
-            cosigned: false,
-            findings: Vec::new(),
-            findings_left_off: 0,
-            not_checked: Vec::new(),
-            elapsed: Duration::ZERO,
-        },
-        wrong: BTreeMap::new(),
-        unsigned: None,
-        keys: Vec::new(),
-        agreed: 0,
-        progress,
-        done: 0,
+    let mut pace = |now| {
+        progress(now);
+        ControlFlow::Continue(())
     };
+    let mut check = Check::new(host, folder, &settings, &mut pace);
     let pins = check.signatures(&settings, against)?;
     let roots_agree = check.tree(&pins);
     check.records();
@@ -133,8 +117,47 @@ struct Check<'a> {
     keys: Vec<VerifierKey>,
     /// The largest pinned size up to which the entries are those of the pin.
     agreed: u64,
-    progress: &'a mut dyn FnMut(Progress),
-    done: u64,
+    tombstones: Tombstones,
+    pace: Pace<'a>,
+}
+
+impl<'a> Check<'a> {
+    fn new(
+        host: &'a Host,
+        folder: &'a Folder,
+        settings: &Settings,
+        progress: &'a mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Check<'a> {
+        Check {
+            host,
+            folder,
+            entries: Entries::new(host, folder),
+            report: Report {
+                verdict: Verdict::Invalid,
+                origin: settings.origin.clone(),
+                size: 0,
+                root: String::new(),
+                lake_records: 0,
+                lake_files: 0,
+                journal_records: 0,
+                unsealed: 0,
+                erased: 0,
+                tiles: 0,
+                anchors: Vec::new(),
+                cosigned: false,
+                findings: Vec::new(),
+                findings_left_off: 0,
+                not_checked: Vec::new(),
+                elapsed: Duration::ZERO,
+            },
+            wrong: BTreeMap::new(),
+            unsigned: None,
+            keys: Vec::new(),
+            agreed: 0,
+            tombstones: Tombstones::default(),
+            pace: Pace::new(progress),
+        }
+    }
 }
 
 impl Check<'_> {
@@ -160,12 +183,5 @@ impl Check<'_> {
 
     fn invalid(&mut self, check: &'static str, what: impl Into<String>) -> &mut Finding {
         self.find(Severity::Invalid, check, what)
-    }
-
-    fn advance(&mut self, by: u64) {
-        self.done = self.done.saturating_add(by);
-        // Entries and records are each gone through once.
-        let total = self.report.size.saturating_mul(2).max(self.done);
-        (self.progress)(Progress { done: self.done, total });
     }
 }

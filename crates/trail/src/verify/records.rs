@@ -26,6 +26,7 @@ impl Check<'_> {
         self.lake(&lake, &mut coverage);
         self.watermark(&lake);
         self.coverage(&coverage, &lake);
+        self.tombstones();
     }
 
     /// What is settled was sealed before. The checkpoint that this check began with may be older than the lake it then
@@ -55,7 +56,7 @@ impl Check<'_> {
         lake::Snapshot::open(self.host.clone(), folder).map_err(|error| error.to_string())
     }
 
-    fn coverage(&mut self, coverage: &Coverage, lake: &lake::Snapshot) {
+    pub(super) fn coverage(&mut self, coverage: &Coverage, lake: &lake::Snapshot) {
         for (first, end) in coverage.missing() {
             let where_ = if first < lake.watermark() { "the lake" } else { "the journal" };
             let what = if end - first == 1 {

@@ -76,6 +76,7 @@ impl Check<'_> {
         self.report.origin = checkpoint.origin().to_owned();
         self.report.size = checkpoint.size();
         self.report.root = checkpoint.root().to_string();
+        self.pace.total = checkpoint.size().saturating_mul(2);
         if let Some(policy) = &against.policy {
             match policy.require(bytes) {
                 Ok(evaluation) => {

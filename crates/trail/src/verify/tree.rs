@@ -28,7 +28,9 @@ impl Check<'_> {
             };
             self.push(&mut edge, &digests);
             self.compare_pins(pins, &edge);
-            self.advance(digests.len() as u64);
+            if !self.pace.advance(digests.len() as u64) {
+                return false;
+            }
         }
         let root = edge.root().to_string();
         if size > 0 && root != self.report.root {

@@ -11,14 +11,34 @@ pub struct Options {
     pub settle_every: Duration,
     /// Bytes in the journal that bring a settle forward, default 64 MiB.
     pub settle_bytes: u64,
-    /// Bytes in the journal beyond which appending is refused, default 1 GiB.
+    /// Bytes in the journal that it never passes: what would is refused, or waits for a settle. Default 1 GiB.
     pub backlog_bytes_max: u64,
     /// Records in a batch at most, default 10,000.
     pub batch_records_max: usize,
     /// How old a live record's id may be, by its own time. Default 7 days.
     pub idempotency_window: Duration,
+    /// How the trail is checked in the background. Default: as [`Scrubbing`]; `None`: not at all.
+    pub scrub: Option<Scrubbing>,
     /// Sizes of the journal.
     pub journal: journal::Options,
+}
+
+/// How a running writer checks its own trail.
+#[derive(Debug, Clone)]
+pub struct Scrubbing {
+    /// How long after opening it begins at the earliest, so that a writer of a few seconds has no time for it. Default
+    /// 60 s.
+    pub after: Duration,
+    /// From the end of one cycle to the beginning of the next. Default 24 hours.
+    pub every: Duration,
+    /// Records, and entries of the tree, that are hashed in a second at most. Default 20,000: some tenth of a core.
+    pub records_a_second: u32,
+}
+
+impl Default for Scrubbing {
+    fn default() -> Self {
+        Scrubbing { after: Duration::from_secs(60), every: Duration::from_secs(24 * 3600), records_a_second: 20_000 }
+    }
 }
 
 impl Default for Options {
@@ -30,6 +50,7 @@ impl Default for Options {
             backlog_bytes_max: 1 << 30,
             batch_records_max: 10_000,
             idempotency_window: Duration::from_secs(7 * 24 * 3600),
+            scrub: Some(Scrubbing::default()),
             journal: journal::Options::default(),
         }
     }

@@ -30,16 +30,23 @@ impl Inner {
             return Err(AppendError::BatchTooLong { got, max });
         }
         self.check_running()?;
-        self.check_backlog()?;
         let prepared: Vec<Prepared> = records.into_iter().map(|record| Prepared::new(record, &self.host)).collect();
+        let bytes = prepared.iter().map(Prepared::journal_bytes_max).sum();
         let named = named_ids(&prepared);
         loop {
+            // Before the look-up, which is not worth making for a batch that there is no room for.
+            self.room(bytes, self.journal.backlog_bytes(), intake)?;
             let snapshot = self.shared.snapshot.load_full();
             let known = snapshot.settled_ids(&named).map_err(|error| AppendError::Lookup(Arc::new(error)))?;
             let mut sequencer = self.sequencer.lock();
             // A settle in between has taken records out of the sequencer that were not yet in this snapshot's lake.
-            if sequencer.settled == snapshot.settled() {
-                return self.sequence(&mut sequencer, prepared, &known, intake);
+            if sequencer.settled != snapshot.settled() {
+                continue;
+            }
+            let batch = self.journal.begin().map_err(stage_error)?;
+            // Others may have taken the room since. From here on nobody can.
+            if batch.backlog_bytes() + bytes <= self.options.backlog_bytes_max {
+                return self.sequence(&mut sequencer, batch, prepared, &known, intake);
             }
         }
     }
@@ -50,26 +57,52 @@ impl Inner {
         self.shared.progress.lock().stopped.clone().map_or(Ok(()), Err)
     }
 
-    fn check_backlog(&self) -> Result<(), AppendError> {
-        let (bytes, max) = (self.journal.backlog_bytes(), self.options.backlog_bytes_max);
-        if bytes <= max {
+    /// Back-pressure: the journal's limit holds to the byte, and whoever would pass it is told so, or waits for a
+    /// settle to make room. An import waits for as long as settling works; a live service has a spool of its own.
+    fn room(&self, wanted: u64, backlog: u64, intake: Intake) -> Result<(), AppendError> {
+        let max = self.options.backlog_bytes_max;
+        if wanted > max {
+            let what =
+                format!("a batch of {wanted} bytes is over the limit backlog_bytes_max of {max} bytes; split it");
+            return Err(AppendError::BatchTooLarge(what));
+        }
+        if backlog + wanted <= max {
             return Ok(());
         }
-        let cause = self.shared.progress.lock().settle_error.clone();
-        Err(AppendError::Backlog { bytes, max, cause })
+        let full = |cause: Option<Arc<str>>| AppendError::Backlog { bytes: backlog, max, cause };
+        let mut progress = self.shared.progress.lock();
+        if intake == Intake::Live {
+            return Err(full(progress.settle_error.clone()));
+        }
+        progress.waiting_for_room += 1;
+        self.shared.changed.notify_all();
+        let waited = loop {
+            if self.journal.backlog_bytes() + wanted <= max {
+                break Ok(());
+            }
+            if let Some(stopped) = &progress.stopped {
+                break Err(stopped.clone().into());
+            }
+            if let Some(cause) = &progress.settle_error {
+                break Err(full(Some(Arc::clone(cause))));
+            }
+            self.shared.changed.wait(&mut progress);
+        };
+        progress.waiting_for_room -= 1;
+        waited
     }
 
     /// Gives each record its index, under the sequencer's lock.
     fn sequence(
         &self,
         sequencer: &mut Sequencer,
+        mut batch: journal::Batch<'_, Vec<Arc<HotRecord>>>,
         prepared: Vec<Prepared>,
         known: &Known,
         intake: Intake,
     ) -> Result<Ticket, AppendError> {
         let now = self.host.now_ns();
         let received = now.max(sequencer.received);
-        let mut batch = self.journal.begin().map_err(stage_error)?;
         let mut outcomes = Vec::with_capacity(prepared.len());
         let mut kept: Vec<Arc<HotRecord>> = Vec::with_capacity(prepared.len());
         let mut durable_at = 0;

@@ -185,8 +185,16 @@ const EXPECTED: &[(Phase, &str, Ended)] = &[
 ];
 
 /// Visits at which the call finds nothing, which is an answer: a fault after it is not reached.
-const FINDS_NOTHING: &[(&str, u64)] =
-    &[("checkpoint.read", 1), ("checkpoint.read", 2), ("entries.open", 1), ("last-signed.read", 1)];
+const FINDS_NOTHING: &[(&str, u64)] = &[
+    ("checkpoint.read", 1),
+    ("checkpoint.read", 2),
+    ("entries.open", 1),
+    ("last-signed.read", 1),
+    ("erasure.read", 1),
+    ("erasure.read", 2),
+    // The lock's file is there already.
+    ("lock.create", 2),
+];
 
 fn expected(Case { phase, point, nth, fault }: &Case) -> Ended {
     if matches!(fault, Fault::FailAfter(_)) && FINDS_NOTHING.contains(&(point, *nth)) {
