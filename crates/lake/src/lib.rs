@@ -24,10 +24,10 @@
 //! # A data file
 //!
 //! `settle-<watermark, 20 digits>-<random, 16 hexadecimal>.parquet` in the table's folder, or `rewrite-…` for one that
-//! replaces others: see [`Rewrite`]. Rows are sorted by `time_ns`
-//! (nulls last), then `index`. A file has only the columns that it uses, each nullable, under the names and types of
-//! the Delta schema. `id`, `subject.id`, `subject.case` and `trace.trace_id` have Bloom filters. Neither the Parquet
-//! footer nor the Delta log holds a digest of a record: those stand in the trail's `tile/entries`.
+//! replaces others: see [`Rewrite`]. Rows are sorted by `time_ns` (nulls last), then `index`. A file of one row group
+//! has only the columns that it uses, each nullable, under the names and types of the Delta schema. `id`, `subject.id`,
+//! `subject.case` and `trace.trace_id` have Bloom filters. Neither the Parquet footer nor the Delta log holds a digest
+//! of a record: those stand in the trail's `tile/entries`.
 //!
 //! | where | key | value |
 //! |---|---|---|
