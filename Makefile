@@ -8,7 +8,7 @@ VENV := $(CACHE)/venv
 TOOLS := $(CACHE)/tools
 CARGO ?= cargo
 
-.PHONY: help demo test test-rust test-python test-long bench lint fmt doc deny clean
+.PHONY: help demo test test-rust test-python test-readers test-long bench lint fmt doc deny clean
 
 help:
 	@echo "make demo       the main job on real data: record, prove, verify, tamper with copies"
@@ -20,7 +20,7 @@ help:
 demo:
 	$(CARGO) run --quiet --locked -p cli -- demo
 
-test: test-rust test-python
+test: test-rust test-python test-readers
 
 test-rust:
 	$(CARGO) test --locked --workspace
@@ -29,9 +29,14 @@ test-python: $(VENV)/ready
 	$(CARGO) build --quiet --locked -p cli
 	cd verifiers/python && ONRECORD_BIN=$(BIN) $(VENV)/bin/python -m unittest -v
 
-$(VENV)/ready: verifiers/python/requirements.txt
+# Other engines read what onrecord writes.
+test-readers: $(VENV)/ready
+	$(CARGO) build --quiet --locked -p cli
+	cd tests/readers && ONRECORD_BIN=$(BIN) $(VENV)/bin/python -m unittest -v
+
+$(VENV)/ready: verifiers/python/requirements.txt tests/readers/requirements.txt
 	python3 -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check $(addprefix -r ,$^)
 	@touch $@
 
 test-long:
