@@ -42,6 +42,11 @@ $(VENV)/ready: verifiers/python/requirements.txt tests/readers/requirements.txt
 test-long:
 	ONRECORD_TEST_LONG=1 PROPTEST_CASES=$(or $(PROPTEST_CASES),2000) $(CARGO) test --locked --workspace
 
+# One row of docs/performance.md: make bench-append ARGS="--seconds 10"; bench/README.md lists them.
+bench-%: $(VENV)/ready
+	$(CARGO) build --quiet --release --locked -p bench
+	ONRECORD_BENCH_PYTHON=$(VENV)/bin/python $(CARGO_TARGET_DIR)/release/bench $* $(ARGS)
+
 bench:
 	$(CARGO) bench --locked -p record -p tlog -p journal -p lake
 
