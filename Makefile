@@ -8,7 +8,7 @@ VENV := $(CACHE)/venv
 TOOLS := $(CACHE)/tools
 CARGO ?= cargo
 
-.PHONY: help demo test test-rust test-python test-long strace fuzz fuzz-corpus bench lint fmt doc deny clean
+.PHONY: help demo test test-rust test-python test-readers binary test-long strace fuzz fuzz-corpus bench lint fmt doc deny clean
 
 help:
 	@echo "make demo       the main job on real data: record, prove, verify, tamper with copies"
@@ -21,18 +21,25 @@ help:
 demo:
 	$(CARGO) run --quiet --locked -p cli -- demo
 
-test: test-rust test-python
+test: test-rust test-python test-readers
 
 test-rust:
 	$(CARGO) test --locked --workspace
 
-test-python: $(VENV)/ready
-	$(CARGO) build --quiet --locked -p cli
+# The one that the tests use: a build of the command alone would build what it rests on once more, with other features.
+binary:
+	$(CARGO) test --quiet --locked --workspace --no-run
+
+test-python: binary $(VENV)/ready
 	cd verifiers/python && ONRECORD_BIN=$(BIN) $(VENV)/bin/python -m unittest -v
 
-$(VENV)/ready: verifiers/python/requirements.txt
+# Other engines read what onrecord writes.
+test-readers: binary $(VENV)/ready
+	cd tests/readers && ONRECORD_BIN=$(BIN) $(VENV)/bin/python -m unittest -v
+
+$(VENV)/ready: verifiers/python/requirements.txt tests/readers/requirements.txt
 	python3 -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check $(addprefix -r ,$^)
 	@touch $@
 
 # Faults struck, over all tests.
@@ -76,6 +83,11 @@ fuzz-corpus: $(TOOLS)/bin/cargo-fuzz
 
 $(TOOLS)/bin/cargo-fuzz:
 	$(CARGO) install --quiet --locked --root $(TOOLS) cargo-fuzz
+
+# One row of docs/performance.md: make bench-append ARGS="--seconds 10"; bench/README.md lists them.
+bench-%: $(VENV)/ready
+	$(CARGO) build --quiet --release --locked -p bench
+	ONRECORD_BENCH_PYTHON=$(VENV)/bin/python $(CARGO_TARGET_DIR)/release/bench $* $(ARGS)
 
 bench:
 	$(CARGO) bench --locked -p record -p tlog -p journal -p lake
