@@ -1,7 +1,7 @@
 //! What is refused, and the words in which it is: every message says where, what, and what to do.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
-use record::{CborParser, JsonParser, Kind, Limits, Need, Part, Record};
+use record::{CborParser, JsonParser, Kind, Limits, Need, Part, Record, part_to_json};
 
 const MODEL: &str = r#""model":{"name":"m","version":"1"}"#;
 
@@ -210,6 +210,23 @@ fn limits_hold_exactly() {
     messages += &format!("{}\n", parser.parse(long.as_bytes()).unwrap_err());
     messages += &format!("{}\n", CborParser::new(tight).parse(long.as_bytes()).unwrap_err());
     insta::assert_snapshot!(messages);
+}
+
+/// However much longer than its canonical bytes a record's JSON is, it is not refused for that.
+#[test]
+fn the_longest_json_that_a_record_is_shown_as_can_be_read_again() {
+    let limits = Limits { record_bytes: 2_000, ..Limits::DEFAULT };
+    // An empty byte string, minus infinity, text of control characters, the least half float.
+    for item in [&b"\x40"[..], b"\xf9\xfc\x00", b"\x66\0\0\0\0\0\0", b"\xf9\x00\x01"] {
+        let count = 1_900 / item.len();
+        let head =
+            [b"\xa2\x64kind\x66config\x67context\xa1\x61a\x99".as_slice(), &(count as u16).to_be_bytes()].concat();
+        let face = [head, item.repeat(count)].concat();
+        let record = CborParser::new(limits).parse(&face).unwrap();
+        let context = part_to_json(Part::Context, record.parts.get(Part::Context).unwrap()).unwrap();
+        let shown = format!(r#"{{"kind":"config","context":{context}}}"#);
+        assert_eq!(JsonParser::new(limits).parse(shown.as_bytes()).unwrap(), record);
+    }
 }
 
 /// A form is a scalar: it stands where any other scalar may, however deep.
