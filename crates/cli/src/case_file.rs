@@ -1,7 +1,7 @@
 //! The case file of one record, drawn for a terminal.
 
 use record::{Body, Envelope, ErasedPart, Kind, Part, Stored, Value};
-use trail::{Found, Snapshot};
+use trail::{Declared, Found, Snapshot};
 
 use crate::chart::{self, Bar};
 use crate::failure::Failure;
@@ -21,6 +21,7 @@ pub fn render(
     session: &Session,
     snapshot: &Snapshot,
     found: &Found,
+    declared: &[Declared],
     about: &[Found],
     sealed: &Sealed,
     with_proof: bool,
@@ -40,6 +41,10 @@ pub fn render(
         out += &heading("what became known later");
         let late: Result<Pairs, Failure> = about.iter().map(late_fact).collect();
         out += &pairs(session, &late?);
+    }
+    if !erased(stored).is_empty() {
+        out += &heading("erased");
+        out += &pairs(session, &erasures(stored, declared));
     }
     out += &heading("proof");
     out += &pairs(session, &proof(snapshot, found, sealed));
@@ -215,6 +220,21 @@ fn late_fact(late: &Found) -> Result<(String, String), Failure> {
     let when = when.split_once('T').map_or(when.as_str(), |(day, _)| day);
     let words = if values.is_empty() { "ERASED (declared)".to_owned() } else { values.join(", ") };
     Ok((kind.name().to_owned(), format!("{words} ({when}, index {})", number::count(late.index))))
+}
+
+/// What was erased, by which records, on whose word.
+fn erasures(stored: &Stored, declared: &[Declared]) -> Pairs {
+    let gone: Vec<&str> = erased(stored).into_iter().map(Part::name).collect();
+    let mut out = vec![pair("parts", gone.join(", "))];
+    for Declared { index, erasure } in declared {
+        let says = format!("{}, by {}: {}", plain(&erasure.basis), plain(&erasure.by), erasure.parts.join(", "));
+        out.push(pair(&format!("record {}", number::count(*index)), says));
+    }
+    out.push(match declared {
+        [] => pair("verdict", format!("{}: no record declares it (T20); run verify", paint(BAD, "INVALID"))),
+        _ => pair("verdict", format!("{}, as declared; its approvals were not checked", paint(WARN, "ERASED"))),
+    });
+    out
 }
 
 fn proof(snapshot: &Snapshot, found: &Found, sealed: &Sealed) -> Pairs {

@@ -117,14 +117,7 @@ impl Source {
 
     /// Opens the source at its beginning.
     pub fn open(&self, limits: Limits) -> Result<Records, Failure> {
-        let bytes = unpacked(self.raw()?).map_err(|error| Failure::io("read", Path::new(&self.name), &error))?;
-        let max = limits.text_bytes();
-        let reader = match self.format {
-            Format::Ndjson => Reader::Lines(lines::Lines::new(bytes, max), JsonParser::new(limits)),
-            Format::Json => Reader::Json(json::Elements::new(bytes, max), JsonParser::new(limits)),
-            Format::Cbor => Reader::Cbor(cbor::Items::new(bytes, max), CborParser::new(limits)),
-        };
-        Ok(Records { name: self.name.clone(), reader })
+        Records::read(self.name.clone(), self.raw()?, self.format, limits)
     }
 }
 
@@ -148,15 +141,31 @@ fn format_of(path: &Path) -> Result<Format, Failure> {
 }
 
 /// The bytes, unpacked if they are gzip: no JSON and no CBOR begins like it.
-fn unpacked(raw: Box<dyn Read>) -> io::Result<Box<dyn BufRead>> {
-    let mut bytes = BufReader::with_capacity(256 << 10, raw);
-    if bytes.fill_buf()?.starts_with(&[0x1f, 0x8b]) {
+fn unpacked(mut raw: Box<dyn Read>) -> io::Result<Box<dyn BufRead>> {
+    // Read to two bytes or the end: a pipe may give the first one alone.
+    let mut head = Vec::with_capacity(2);
+    raw.by_ref().take(2).read_to_end(&mut head)?;
+    let packed = head == [0x1f, 0x8b];
+    let bytes = BufReader::with_capacity(256 << 10, io::Cursor::new(head).chain(raw));
+    if packed {
         return Ok(Box::new(BufReader::with_capacity(256 << 10, MultiGzDecoder::new(bytes))));
     }
     Ok(Box::new(bytes))
 }
 
 impl Records {
+    /// The records in some bytes, which may be packed. `name` is for messages.
+    pub fn read(name: String, raw: Box<dyn Read>, format: Format, limits: Limits) -> Result<Records, Failure> {
+        let bytes = unpacked(raw).map_err(|error| Failure::io("read", Path::new(&name), &error))?;
+        let max = limits.text_bytes();
+        let reader = match format {
+            Format::Ndjson => Reader::Lines(lines::Lines::new(bytes, max), JsonParser::new(limits)),
+            Format::Json => Reader::Json(json::Elements::new(bytes, max), JsonParser::new(limits)),
+            Format::Cbor => Reader::Cbor(cbor::Items::new(bytes, max), CborParser::new(limits)),
+        };
+        Ok(Records { name, reader })
+    }
+
     /// The next record; nothing at the end.
     pub fn next(&mut self) -> Result<Option<Item>, Failure> {
         let Records { name, reader } = self;
@@ -199,4 +208,34 @@ fn parsed(parser: &mut JsonParser, bytes: Result<&[u8], String>) -> Result<Box<R
 
 fn too_long(what: &str, max: usize) -> String {
     format!("{what} is longer than the limit of {max} bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    /// Gives one byte at a time.
+    struct Trickle(io::Cursor<Vec<u8>>);
+
+    impl Read for Trickle {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            let most = into.len().min(1);
+            self.0.read(&mut into[..most])
+        }
+    }
+
+    #[test]
+    fn what_is_packed_is_seen_however_its_bytes_come() {
+        let line = br#"{"kind":"config","context":{"a":1}}"#;
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packer.write_all(line).unwrap();
+        for bytes in [line.to_vec(), packer.finish().unwrap()] {
+            let raw = Box::new(Trickle(io::Cursor::new(bytes)));
+            let mut records = Records::read("pipe".into(), raw, Format::Ndjson, Limits::DEFAULT).unwrap();
+            assert!(records.next().unwrap().unwrap().record.is_ok());
+            assert!(records.next().unwrap().is_none());
+        }
+    }
 }

@@ -1,51 +1,5 @@
-//! The `onrecord` command: arguments in, words out. Everything that lasts is done by the crates below it.
-
-mod append;
-mod args;
-mod case_file;
-mod chart;
-mod compact;
-mod completions;
-mod demo;
-mod exit;
-mod failure;
-mod fields;
-mod find;
-mod init;
-mod input;
-mod intake;
-mod number;
-mod object;
-mod progress;
-mod proof_file;
-mod prove;
-mod scan;
-mod session;
-mod show;
-mod stats;
-mod stop;
-mod style;
-mod table;
-mod text;
-mod time;
-mod verify;
-mod writer;
-
-use clap::Parser as _;
+//! The `onrecord` command.
 
 fn main() -> std::process::ExitCode {
-    let args = args::Args::parse();
-    let session = session::Session::new(&args.global);
-    let done = match args.verb {
-        args::Verb::Init(args) => init::run(&session, &args),
-        args::Verb::Append(args) => append::run(&session, &args),
-        args::Verb::Show(args) => show::run(&session, &args),
-        args::Verb::Prove(args) => prove::run(&session, &args),
-        args::Verb::Verify(args) => verify::run(&session, &args),
-        args::Verb::Compact(args) => compact::run(&session, &args),
-        args::Verb::Stats(args) => stats::run(&session, &args),
-        args::Verb::Demo(args) => demo::run(&session, &args),
-        args::Verb::Completions(args) => completions::run(&session, &args),
-    };
-    done.unwrap_or_else(|failure| session.failed(&failure)).into()
+    cli::run()
 }

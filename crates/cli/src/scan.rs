@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::Int64Type;
@@ -96,7 +95,7 @@ fn read(
         Failure::could_not(format!("cannot read {}: {cause}", path.display())).hint("run verify on the trail")
     };
     // The Parquet library can panic over bytes that no writer made.
-    let scanned = catch_unwind(AssertUnwindSafe(|| {
+    let scanned = lake::guarded(|| {
         let open = File::open(&path).map_err(|error| unreadable(&error))?;
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(open, options);
@@ -109,6 +108,6 @@ fn read(
             take(&batch.map_err(|error| unreadable(&error))?);
         }
         Ok(())
-    }));
+    });
     scanned.unwrap_or_else(|_| Err(unreadable(&"its bytes are malformed")))
 }

@@ -2,7 +2,7 @@
 
 use record::Part;
 use tlog::Verifier as _;
-use trail::{Found, Proof, ProofError, Snapshot};
+use trail::{Declared, Found, Proof, ProofError, Snapshot};
 
 use crate::case_file;
 use crate::exit::Exit;
@@ -41,13 +41,20 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
     say_unrecorded(session, &snapshot);
     let sealed = sealed(&snapshot, &found);
     let about = snapshot.about(&found.stored.stamp.id).map_err(|error| Failure::from(error).of_trail(&args.trail))?;
-    let text = if session.json {
-        json(&found, &about, &sealed, args.proof)?
+    let declared = if case_file::erased(&found.stored).is_empty() {
+        Vec::new()
     } else {
-        case_file::render(session, &snapshot, &found, &about, &sealed, args.proof)?
+        let declared = snapshot.erasures_of(found.index);
+        declared.map_err(|error| Failure::from(error).of_trail(&args.trail))?
+    };
+    let text = if session.json {
+        json(&found, &declared, &about, &sealed, args.proof)?
+    } else {
+        case_file::render(session, &snapshot, &found, &declared, &about, &sealed, args.proof)?
     };
     session.print(&text)?;
-    Ok(if matches!(sealed, Sealed::No(_)) { Exit::Negative } else { Exit::Done })
+    let undeclared = declared.is_empty() && !case_file::erased(&found.stored).is_empty();
+    Ok(if undeclared || matches!(sealed, Sealed::No(_)) { Exit::Negative } else { Exit::Done })
 }
 
 /// Nothing puts a read on record yet, and a reader should know who could not be asked later.
@@ -70,8 +77,22 @@ pub fn sealed(snapshot: &Snapshot, found: &Found) -> Sealed {
     }
 }
 
-fn json(found: &Found, about: &[Found], sealed: &Sealed, with_proof: bool) -> Result<String, Failure> {
+fn json(
+    found: &Found,
+    declared: &[Declared],
+    about: &[Found],
+    sealed: &Sealed,
+    with_proof: bool,
+) -> Result<String, Failure> {
     let mut object = record_json(found)?;
+    if !case_file::erased(&found.stored).is_empty() {
+        let each = declared.iter().map(|Declared { index, erasure }| {
+            let object = Object::default().field("index", index).field("id", erasure.id).field("parts", &erasure.parts);
+            object.field("basis", &erasure.basis).field("by", &erasure.by).end()
+        });
+        object = object.raw("erased_by", &object::list(each));
+        object = object.field("verdict", if declared.is_empty() { "INVALID" } else { "ERASED" });
+    }
     let late: Result<Vec<String>, Failure> = about.iter().map(|late| Ok(record_json(late)?.end())).collect();
     object = object.raw("about", &object::list(late?));
     Ok(object.raw("proof", &sealed_json(sealed, with_proof)).line())

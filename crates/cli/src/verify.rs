@@ -147,7 +147,7 @@ fn checked(report: &Report) -> Vec<(String, String)> {
         out.push(pair("unsealed", number::count(report.unsealed)));
     }
     if report.erased > 0 {
-        out.push(pair("erased", format!("{} (declared)", number::count(report.erased))));
+        out.push(pair("erased", format!("{}, declared", number::count(report.erased))));
     }
     out.extend(report.anchors.iter().map(|anchor| pair("agrees with", plain_line(anchor))));
     out.push(pair("took", time::span(report.elapsed)));

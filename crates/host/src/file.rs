@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
+use crate::effect_log::Doing;
 use crate::{Appender, Fault, FileError, Host, Operation};
 
 impl Host {
@@ -56,7 +57,10 @@ impl Host {
         operation: Operation,
         options: &OpenOptions,
     ) -> Result<DurableFile, FileError> {
-        let file = self.call(step, operation, path, || options.open(path))?;
+        let file = self.call(step, operation, path, || match operation {
+            Operation::Create => self.logged(Doing::Create(path), || options.open(path)),
+            _ => options.open(path),
+        })?;
         Ok(DurableFile { file, path: path.to_owned(), step, host: self.clone() })
     }
 }
@@ -96,8 +100,11 @@ impl DurableFile {
     /// # Errors
     /// [`FileError::Io`]; any part of `bytes` may then have been written.
     pub fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), FileError> {
-        let whole = || self.file.write_all_at(bytes, offset);
-        let half = || self.file.write_all_at(&bytes[..bytes.len() / 2], offset);
+        let write = |bytes: &[u8]| {
+            self.host.logged(Doing::Write(&self.file, offset, bytes), || self.file.write_all_at(bytes, offset))
+        };
+        let whole = || write(bytes);
+        let half = || write(&bytes[..bytes.len() / 2]);
         let result = match &self.host.inner.faults {
             None => whole(),
             Some(faults) => match faults.at(&Operation::Write.point(self.step)) {
@@ -135,7 +142,9 @@ impl DurableFile {
     /// [`FileError::Io`]: **fatal**. The bytes may or may not be on disk, and a second try that succeeds proves
     /// nothing. Acknowledge nothing written since the last `Ok`, and stop.
     pub fn sync_data(&self) -> Result<(), FileError> {
-        self.host.call(self.step, Operation::SyncData, &self.path, || self.file.sync_data())
+        self.host.call(self.step, Operation::SyncData, &self.path, || {
+            self.host.logged(Doing::SyncFile(&self.file), || self.file.sync_data())
+        })
     }
 
     /// As [`DurableFile::sync_data`], and the file's other metadata too.
@@ -143,7 +152,9 @@ impl DurableFile {
     /// # Errors
     /// As [`DurableFile::sync_data`]: **fatal**.
     pub fn sync_all(&self) -> Result<(), FileError> {
-        self.host.call(self.step, Operation::SyncAll, &self.path, || self.file.sync_all())
+        self.host.call(self.step, Operation::SyncAll, &self.path, || {
+            self.host.logged(Doing::SyncFile(&self.file), || self.file.sync_all())
+        })
     }
 
     /// Reserves disk space for `len` bytes from `offset`, extending the file with zeros where it was shorter, so that
@@ -153,15 +164,15 @@ impl DurableFile {
     /// # Errors
     /// [`FileError::Io`], `ENOSPC` among them; part of the range may then be reserved.
     pub fn allocate(&self, offset: u64, len: u64) -> Result<(), FileError> {
+        let end = offset.saturating_add(len);
+        let reserve = || rustix::fs::fallocate(&self.file, rustix::fs::FallocateFlags::empty(), offset, len);
+        let allocate = || match rustix::io::retry_on_intr(reserve) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) if self.file.metadata()?.len() < end => self.file.set_len(end),
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+            result => Ok(result?),
+        };
         self.host.call(self.step, Operation::Allocate, &self.path, || {
-            let reserve = || rustix::fs::fallocate(&self.file, rustix::fs::FallocateFlags::empty(), offset, len);
-            match rustix::io::retry_on_intr(reserve) {
-                Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
-                    let end = offset.saturating_add(len);
-                    if self.file.metadata()?.len() < end { self.file.set_len(end) } else { Ok(()) }
-                }
-                result => Ok(result?),
-            }
+            self.host.logged(Doing::Reserve(&self.file, end), allocate)
         })
     }
 
@@ -170,7 +181,9 @@ impl DurableFile {
     /// # Errors
     /// [`FileError::Io`].
     pub fn set_len(&self, len: u64) -> Result<(), FileError> {
-        self.host.call(self.step, Operation::SetLength, &self.path, || self.file.set_len(len))
+        self.host.call(self.step, Operation::SetLength, &self.path, || {
+            self.host.logged(Doing::SetLength(&self.file, len), || self.file.set_len(len))
+        })
     }
 
     /// Sets the permission bits, whatever the umask is. Durable after [`DurableFile::sync_all`].

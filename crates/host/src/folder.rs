@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::effect_log::Doing;
 use crate::{FileError, Host, Operation};
 
 impl Host {
@@ -35,7 +36,8 @@ impl Host {
 
     #[allow(clippy::disallowed_methods, reason = "this is the one place where folders of record are made")]
     fn make_dir(&self, folder: &Path, step: &'static str) -> Result<(), FileError> {
-        self.call(step, Operation::MakeFolder, folder, || match std::fs::create_dir(folder) {
+        let make = || self.logged(Doing::Create(folder), || std::fs::create_dir(folder));
+        self.call(step, Operation::MakeFolder, folder, || match make() {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
             result => result,
         })
@@ -47,7 +49,8 @@ impl Host {
     /// [`FileError::Io`]: **fatal**, as any failed fsync.
     pub fn sync_dir(&self, path: impl AsRef<Path>, step: &'static str) -> Result<(), FileError> {
         let path = path.as_ref();
-        self.call(step, Operation::SyncFolder, path, || File::open(path)?.sync_all())
+        let sync = || File::open(path)?.sync_all();
+        self.call(step, Operation::SyncFolder, path, || self.logged(Doing::SyncFolder(path), sync))
     }
 
     /// Renames `from` to `to`, over whatever file has that name. Durable after [`Host::sync_dir`] of both folders.
@@ -57,7 +60,8 @@ impl Host {
     pub fn rename(&self, from: impl AsRef<Path>, to: impl AsRef<Path>, step: &'static str) -> Result<(), FileError> {
         let (from, to) = (from.as_ref(), to.as_ref());
         #[allow(clippy::disallowed_methods, reason = "this is the one place where files of record are renamed")]
-        self.call(step, Operation::Rename, to, || std::fs::rename(from, to))
+        let rename = || std::fs::rename(from, to);
+        self.call(step, Operation::Rename, to, || self.logged(Doing::Rename(from, to), rename))
     }
 
     /// Removes the file `path`. Durable after [`Host::sync_dir`] of its folder.
@@ -68,7 +72,8 @@ impl Host {
     pub fn remove(&self, path: impl AsRef<Path>, step: &'static str) -> Result<(), FileError> {
         let path = path.as_ref();
         #[allow(clippy::disallowed_methods, reason = "this is the one place where files of record are removed")]
-        self.call(step, Operation::Remove, path, || std::fs::remove_file(path))
+        let remove = || std::fs::remove_file(path);
+        self.call(step, Operation::Remove, path, || self.logged(Doing::Remove(path), remove))
     }
 
     /// The paths in folder `path`, sorted by name.

@@ -3,7 +3,8 @@
 //!
 //! This is the one crate that reads a clock, draws randomness, or creates, renames or removes a file of record;
 //! `clippy.toml` bans the globals everywhere else. A [`Host`] is handed down from `main`; a test hands down one with a
-//! [`ManualClock`], a seed and a [`FaultTable`], and so decides what time it is and which system call fails.
+//! [`ManualClock`], a seed and a [`FaultTable`], and so decides what time it is and which system call fails; with an
+//! [`EffectLog`] it learns what was done, and a [`PowerCut`] takes away what was not durable yet.
 //!
 //! # What a call promises
 //!
@@ -28,6 +29,7 @@
 
 mod appender;
 mod clock;
+mod effect_log;
 mod error;
 mod fault;
 mod fault_log;
@@ -35,6 +37,7 @@ mod fault_table;
 mod file;
 mod folder;
 mod operation;
+mod power_cut;
 mod put;
 mod random;
 
@@ -45,12 +48,15 @@ use std::{fmt, io};
 
 pub use appender::Appender;
 pub use clock::{Clock, ManualClock, SystemClock};
+use effect_log::Doing;
+pub use effect_log::EffectLog;
 pub use error::FileError;
 pub use fault::{Fault, Faults};
 pub use fault_log::FaultLog;
 pub use fault_table::{FaultRow, FaultTable, FaultTableError};
 pub use file::DurableFile;
 pub use operation::Operation;
+pub use power_cut::PowerCut;
 pub use put::is_temporary;
 use random::Random;
 pub use uuid::Uuid;
@@ -65,6 +71,7 @@ struct Inner {
     clock: Box<dyn Clock>,
     random: Random,
     faults: Option<Box<dyn Faults>>,
+    effects: Option<Arc<EffectLog>>,
 }
 
 impl Host {
@@ -77,7 +84,7 @@ impl Host {
     /// A host with parts replaced, for tests.
     #[must_use]
     pub fn builder() -> HostBuilder {
-        HostBuilder { clock: None, seed: None, faults: None }
+        HostBuilder { clock: None, seed: None, faults: None, effects: None }
     }
 
     /// Wall-clock time in nanoseconds since the Unix epoch, UTC. It can jump either way (T30); a stamp that must not
@@ -134,6 +141,14 @@ impl Host {
         };
         result.map_err(|source| FileError::of(operation, path, source))
     }
+
+    /// Does what changes a file or folder, or makes it durable, and keeps it on record where a test has asked for that.
+    fn logged<R>(&self, doing: Doing<'_>, act: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        match &self.inner.effects {
+            None => act(),
+            Some(log) => log.record(&doing, act),
+        }
+    }
 }
 
 impl fmt::Debug for Host {
@@ -147,6 +162,7 @@ pub struct HostBuilder {
     clock: Option<Box<dyn Clock>>,
     seed: Option<u64>,
     faults: Option<Box<dyn Faults>>,
+    effects: Option<Arc<EffectLog>>,
 }
 
 impl HostBuilder {
@@ -171,11 +187,18 @@ impl HostBuilder {
         self
     }
 
+    /// Keeps all that is done to files under the log's folder on record, for a [`PowerCut`].
+    #[must_use]
+    pub fn effects(mut self, log: Arc<EffectLog>) -> Self {
+        self.effects = Some(log);
+        self
+    }
+
     /// The host.
     #[must_use]
     pub fn build(self) -> Host {
         let clock = self.clock.unwrap_or_else(|| Box::new(SystemClock::new()));
         let random = self.seed.map_or(Random::System, Random::seeded);
-        Host { inner: Arc::new(Inner { clock, random, faults: self.faults }) }
+        Host { inner: Arc::new(Inner { clock, random, faults: self.faults, effects: self.effects }) }
     }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
 
+use crate::effect_log::Doing;
 use crate::file::already_exists;
 use crate::folder::parent;
 use crate::{FileError, Host, Operation};
@@ -44,8 +45,9 @@ impl Host {
 
     fn put_new_with(&self, path: &Path, bytes: &[u8], step: &'static str, mode: Option<u32>) -> Result<(), FileError> {
         let temporary = self.write_temporary(path, bytes, step, mode)?;
+        let rename = || rename_to_free_name(&temporary.path, path);
         let renamed = self
-            .call(step, Operation::Rename, path, || rename_to_free_name(&temporary.path, path))
+            .call(step, Operation::Rename, path, || self.logged(Doing::Rename(&temporary.path, path), rename))
             .map_err(already_exists);
         temporary.keep_or_sweep(renamed)?;
         self.sync_dir(parent(path), step)

@@ -4,10 +4,12 @@
 //! and 20 SHAP values.
 #![allow(missing_docs, clippy::disallowed_methods, clippy::unwrap_used, reason = "a benchmark measures time")]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use host::Host;
 use lake::{Lake, Snapshot, plan_settle};
+use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use record::{Body, JsonParser, Limits, Salt, Stamp, Stored};
 
 fn made_up(records: usize) -> Vec<Vec<u8>> {
@@ -57,6 +59,49 @@ fn made_up(records: usize) -> Vec<Vec<u8>> {
     (0..records).map(line).collect()
 }
 
+/// `records` decisions, each input with its attribution from some line of a file, each record with an id, time, trace
+/// and subject of its own.
+fn resampled(lines: &[Vec<u8>], records: usize) -> Vec<Vec<u8>> {
+    let host = Host::builder().random_seed(7).build();
+    let random = || u64::from_be_bytes(host.random());
+    let real = lines.iter().map(|line| serde_json::from_slice::<serde_json::Value>(line).unwrap());
+    let real: Vec<_> = real.filter(|r| r["inputs"].is_object() && r["explanation"]["values"].is_object()).collect();
+    let pick = || &real[random() as usize % real.len()];
+    let mut time_ns = 1_770_000_000_000_000_000u64;
+    let line = |i: usize| {
+        let mut record = pick().clone();
+        let keys: Vec<String> = record["inputs"].as_object().unwrap().keys().cloned().collect();
+        for key in &keys {
+            let from = pick();
+            record["inputs"][key] = from["inputs"][key].clone();
+            record["explanation"]["values"][key] = from["explanation"]["values"][key].clone();
+        }
+        time_ns += random() % 200_000_000;
+        let (a, b) = (random() & 0x0fff_3fff_ffff_ffff, random());
+        let ms = time_ns / 1_000_000;
+        record["id"] = format!(
+            "{:08x}-{:04x}-7{:03x}-{:04x}-{:012x}",
+            ms >> 16,
+            ms & 0xffff,
+            a >> 48,
+            0x8000 | (a >> 32 & 0x3fff),
+            b >> 16
+        )
+        .into();
+        record["time"] = time_ns.into();
+        record["producer"]["seq"] = (i + 1).into();
+        record["trace"]["trace_id"] = format!("{:016x}{:016x}", random() | 1, random()).into();
+        record["trace"]["span_id"] = format!("{:016x}", random() | 1).into();
+        record["subject"]["id"] = format!("applicant-{:06}", random() % 1_000_000).into();
+        record["subject"]["case"] = format!("loan-2026-{i:06}").into();
+        for value in ["probability_of_default", "margin"] {
+            record["output"][value] = pick()["output"][value].clone();
+        }
+        record.to_string().into_bytes()
+    };
+    (0..records).map(line).collect()
+}
+
 fn stored(lines: &[Vec<u8>]) -> Vec<(u64, Stored)> {
     let mut parser = JsonParser::new(Limits::DEFAULT);
     let host = Host::builder().random_seed(1).build();
@@ -84,6 +129,34 @@ fn timed<T>(what: &str, records: usize, work: impl FnOnce() -> T) -> T {
     done
 }
 
+/// Bytes a record of each column, and of all that is not column data.
+fn columns(snapshot: &Snapshot, records: usize) {
+    let mut columns: BTreeMap<String, (i64, i64, BTreeSet<String>)> = BTreeMap::new();
+    let mut file_bytes = 0;
+    for manifest in snapshot.files() {
+        file_bytes += i64::try_from(manifest.bytes).unwrap();
+        let file = std::fs::File::open(snapshot.path(manifest)).unwrap();
+        let reader = SerializedFileReader::new(file).unwrap();
+        for group in reader.metadata().row_groups() {
+            for column in group.columns() {
+                let (bytes, bloom, encodings) = columns.entry(column.column_path().string()).or_default();
+                *bytes += column.compressed_size();
+                *bloom += i64::from(column.bloom_filter_length().unwrap_or(0));
+                encodings.extend(column.encodings().map(|e| e.to_string()));
+            }
+        }
+    }
+    let each = |bytes: i64| bytes as f64 / records as f64;
+    let mut largest: Vec<_> = columns.iter().collect();
+    largest.sort_by_key(|(_, (bytes, ..))| -bytes);
+    for (name, (bytes, _, encodings)) in largest.iter().take(40) {
+        println!("  {name:40} {:>7.2} B  {}", each(*bytes), encodings.iter().cloned().collect::<Vec<_>>().join(" "));
+    }
+    let (data, bloom) = columns.values().fold((0, 0), |(a, b), (bytes, bloom, _)| (a + bytes, b + bloom));
+    let footer = each(file_bytes - data - bloom);
+    println!("  columns {:.1} B, Bloom filters {:.1} B, footer and page index {footer:.1} B", each(data), each(bloom));
+}
+
 fn main() {
     let file = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
     let lines = match &file {
@@ -92,6 +165,12 @@ fn main() {
         }
         None => made_up(100_000),
     };
+    // RESAMPLE=100000 makes so many of them; JSON=<file> keeps the lines, to be compressed for comparison.
+    let resample = std::env::var("RESAMPLE").ok().and_then(|n| n.parse().ok());
+    let lines = resample.map_or(lines.clone(), |records| resampled(&lines, records));
+    if let Some(path) = std::env::var_os("JSON") {
+        std::fs::write(path, lines.join(&b'\n')).unwrap();
+    }
     let records = stored(&lines);
     let json: usize = lines.iter().map(|l| l.len() + 1).sum();
     let canonical: usize = records.iter().map(|(_, r)| r.parts().unwrap().total_bytes()).sum();
@@ -132,9 +211,14 @@ fn main() {
         each(canonical as u64),
         each(parquet)
     );
-    timed("check every file", n, || {
-        for file in snapshot.files() {
-            snapshot.check(file, &mut |index, _| digests.get(index as usize).copied()).unwrap();
-        }
-    });
+    columns(&snapshot, n);
+    // CHECKS=<how often>, to profile it.
+    let checks = std::env::var("CHECKS").ok().and_then(|n| n.parse().ok()).unwrap_or(5);
+    for _ in 0..checks {
+        timed("check every file", n, || {
+            for file in snapshot.files() {
+                snapshot.check(file, &mut |index, _| digests.get(index as usize).copied()).unwrap();
+            }
+        });
+    }
 }

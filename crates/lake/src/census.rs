@@ -15,7 +15,10 @@ const TYPES: [ColumnType; 4] = [ColumnType::Num, ColumnType::Bool, ColumnType::S
 struct Node {
     /// For each of [`TYPES`]: records that have it here, and the place of the first among them.
     seen: [Option<Seen>; 4],
-    children: HashMap<Box<str>, Node>,
+    /// In the order in which records show them, which the next record mostly shares.
+    children: Vec<(Box<str>, Node)>,
+    /// Where each child is, for those that come in another order.
+    places: HashMap<Box<str>, usize>,
 }
 
 #[derive(Clone, Copy)]
@@ -93,14 +96,14 @@ impl Node {
             Item::Text(_) => self.saw(2, record),
             Item::Array(len) if all_numbers(reader, len)? && len > 0 => self.saw(3, record),
             Item::Map(len) => {
+                let mut near = 0;
                 for _ in 0..len {
                     let Item::Text(key) = reader.next_item()? else {
                         return Err(CborError::KeyType(reader.position()));
                     };
-                    if key_may_be_step(key) {
-                        self.child(key, paths).count(reader, record, paths)?;
-                    } else {
-                        reader.skip()?;
+                    match self.child(key, &mut near, paths) {
+                        Some(child) => child.count(reader, record, paths)?,
+                        None => drop(reader.skip()?),
                     }
                 }
             }
@@ -117,21 +120,32 @@ impl Node {
     /// Forgets the paths below that fewer than `least` records have, and says how many are left.
     fn forget(&mut self, least: usize) -> usize {
         let mut left = 0;
-        self.children.retain(|_, child| {
+        self.children.retain_mut(|(_, child)| {
             let below = child.forget(least);
             let seen = child.seen.iter().flatten().any(|seen| seen.records >= least);
             left += if seen || below > 0 { below + 1 } else { 0 };
             seen || below > 0
         });
+        self.places = self.children.iter().enumerate().map(|(place, (key, _))| (key.clone(), place)).collect();
         left
     }
 
-    fn child(&mut self, key: &str, paths: &mut usize) -> &mut Node {
-        if !self.children.contains_key(key) {
-            self.children.insert(key.into(), Node::default());
+    /// The child of that key, if it may be a step of a path. `near` is where it probably is, and moves past it.
+    fn child(&mut self, key: &str, near: &mut usize, paths: &mut usize) -> Option<&mut Node> {
+        let place = if self.children.get(*near).is_some_and(|(name, _)| **name == *key) {
+            *near
+        } else if let Some(&place) = self.places.get(key) {
+            place
+        } else if key_may_be_step(key) {
+            self.places.insert(key.into(), self.children.len());
+            self.children.push((key.into(), Node::default()));
             *paths += 1;
-        }
-        self.children.entry(key.into()).or_default()
+            self.children.len() - 1
+        } else {
+            return None;
+        };
+        *near = place + 1;
+        Some(&mut self.children[place].1)
     }
 
     fn gather(&self, path: String, found: &mut Vec<Candidate>) {

@@ -1,21 +1,20 @@
 //! Holds a data file against everything that is said of it: its bytes, its records, and all that readers skip by.
 
 use std::io::Read as _;
-use std::sync::Arc;
 
-use arrow_array::{Array, RecordBatch};
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::file::reader::{ChunkReader as _, Length as _};
-use record::{Digest, Stored};
+use record::{Digest, Parts, Stored};
 use sha2::{Digest as _, Sha256};
 
 use crate::assemble::Rows;
 use crate::claims::{Claim, ColumnClaims};
 use crate::columns::ColumnType;
-use crate::facts::Facts;
+use crate::layout::slot;
 use crate::manifest::{FORMAT, Manifest, NO_KEY, hex};
 use crate::reader::{FileReader, ReadError, guarded};
-use crate::shred::{ShredError, Shredder};
+use crate::shown::Shown;
+use crate::shred::ShredError;
 use crate::snapshot::Snapshot;
 use crate::stats::Stats;
 
@@ -121,7 +120,7 @@ impl Snapshot {
         file: &Manifest,
         expected: &mut dyn FnMut(u64, &Stored) -> Option<Digest>,
     ) -> Result<(), Box<Finding>> {
-        let mut checker = Checker { file, expected, stats: Stats::default(), last: None };
+        let mut checker = Checker { file, expected, stats: Stats::default(), memory: Parts::default(), last: None };
         // As in reading, a panic over forged bytes is an error like any other.
         let checked = guarded(&file.path, || checker.check(self)).unwrap_or_else(|panicked| Err(whole(panicked)));
         checked.map_err(|(row, index, why)| Box::new(Finding { file: file.path.clone(), row, index, why }))
@@ -139,6 +138,8 @@ struct Checker<'a> {
     file: &'a Manifest,
     expected: &'a mut dyn FnMut(u64, &Stored) -> Option<Digest>,
     stats: Stats,
+    /// Where a record's parts are put together, one after another.
+    memory: Parts,
     /// Time and index of the row before.
     last: Option<(bool, Option<i64>, u64)>,
 }
@@ -158,25 +159,30 @@ impl Checker<'_> {
     fn group(&mut self, reader: &FileReader, group: usize) -> Result<(), Wrong> {
         let mut claims = claims(reader, group).map_err(whole)?;
         let layout = reader.layout().clone();
-        let mut shredder = Shredder::new(&layout);
+        let mut shown = Shown::new(&layout);
         for batch in reader.group(group).map_err(whole)? {
             let (first, batch) = batch.map_err(whole)?;
             let rows = reader.records(&batch, first).map_err(whole)?;
+            let at_row = |at: usize| (Some(first + at as u64), rows.index(at).ok());
+            shown.begin(&rows);
             for at in 0..rows.len() {
-                let row = first + at as u64;
-                let placed = reader.placed(&rows, at, row).map_err(|e| (Some(row), None, e.into()))?;
-                let facts = Facts::of(&placed.stored);
-                self.row(row, placed.index, &placed.stored, &facts)?;
-                let pushed = shredder.push(placed.index, &placed.stored, &facts);
-                pushed.map_err(|e| (Some(row), Some(placed.index), e.into()))?;
+                let (row, memory) = (first + at as u64, std::mem::take(&mut self.memory));
+                let (index, stored) =
+                    reader.placed_in(&rows, at, row, memory).map_err(|e| (Some(row), None, e.into()))?;
+                self.row(row, index, &stored, &rows, at)?;
+                let seen = shown.row(&rows, at, index, &stored);
+                seen.map_err(|e| (Some(row), Some(index), e.into()))?;
+                self.memory = stored.into_parts();
             }
-            let again = shredder.finish().map_err(whole)?;
-            compare(&batch, &again, first, &rows)?;
+            if let Err((at, column)) = shown.finish(&batch).map_err(whole)? {
+                let (row, index) = at_row(at);
+                return Err((row, index, Why::Column { column }));
+            }
             for (column, kind, claims) in &mut claims {
                 let Some(array) = batch.column_by_name(column) else { continue };
                 claims.see(array, *kind).map_err(|(at, claim)| {
-                    let why = Why::Hidden { column: column.clone(), claim };
-                    (Some(first + at as u64), rows.index(at).ok(), why)
+                    let (row, index) = at_row(at);
+                    (row, index, Why::Hidden { column: column.clone(), claim })
                 })?;
             }
         }
@@ -188,19 +194,21 @@ impl Checker<'_> {
         Ok(())
     }
 
-    fn row(&mut self, row: u64, index: u64, stored: &Stored, facts: &Facts) -> Result<(), Wrong> {
+    fn row(&mut self, row: u64, index: u64, stored: &Stored, rows: &Rows, at: usize) -> Result<(), Wrong> {
         let wrong = |why| (Some(row), Some(index), why);
         let expected = (self.expected)(index, stored).ok_or(wrong(Why::Unexpected))?;
         let found = stored.digest();
         if found != expected {
             return Err(wrong(Why::Digest { expected, found }));
         }
-        let place = (facts.time_ns.is_none(), facts.time_ns, index);
+        let cells = rows.cells();
+        let time_ns = cells.int(slot::TIME_NS, at);
+        let place = (time_ns.is_none(), time_ns, index);
         if self.last.is_some_and(|last| last >= place) {
             return Err(wrong(Why::Order));
         }
         self.last = Some(place);
-        self.stats.add_record(index, stored, facts);
+        self.stats.add_row(index, cells, at);
         Ok(())
     }
 
@@ -261,34 +269,6 @@ fn claims(reader: &FileReader, group: usize) -> Result<NamedClaims, ReadError> {
         claims.push((column.name.to_string(), column.kind, of_column));
     }
     Ok(claims)
-}
-
-/// Compares the columns of a batch with those that its own records make. A digest covers what a record is made of;
-/// this covers the cells that no record is made of, and values that stand in another place than they belong, where
-/// a query would not see them.
-fn compare(batch: &RecordBatch, again: &RecordBatch, first: u64, rows: &Rows) -> Result<(), Wrong> {
-    for field in again.schema_ref().fields() {
-        let made = again.column_by_name(field.name()).ok_or_else(|| whole(column(field.name())))?;
-        let Some(found) = batch.column_by_name(field.name()) else {
-            match (0..made.len()).find(|&at| made.is_valid(at)) {
-                None => continue,
-                Some(at) => return Err((Some(first + at as u64), rows.index(at).ok(), column(field.name()))),
-            }
-        };
-        if !same(found, made) {
-            let at = (0..made.len()).find(|&at| !same(&found.slice(at, 1), &made.slice(at, 1))).unwrap_or(0);
-            return Err((Some(first + at as u64), rows.index(at).ok(), column(field.name())));
-        }
-    }
-    Ok(())
-}
-
-fn same(a: &Arc<dyn Array>, b: &Arc<dyn Array>) -> bool {
-    a.to_data() == b.to_data()
-}
-
-fn column(name: &str) -> Why {
-    Why::Column { column: name.to_owned() }
 }
 
 #[cfg(test)]

@@ -7,9 +7,9 @@
 //! NaN lies outside every bound by the rules of Parquet; whoever prunes floats by bounds has to know that.
 //! List columns are not tried: nothing prunes by them.
 
-use arrow_array::Array;
 use arrow_array::cast::AsArray as _;
-use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::types::{ArrowPrimitiveType, Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::{Array, PrimitiveArray};
 use parquet::bloom_filter::Sbbf;
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
@@ -80,18 +80,19 @@ struct Bounds {
 }
 
 impl Bounds {
-    fn see(&mut self, cell: Option<Cell<'_>>) -> bool {
-        self.seen += 1;
-        let Some(cell) = cell else {
-            self.seen_nulls += 1;
-            return true;
-        };
-        if matches!(cell, Cell::Num(f) if f.is_nan()) {
-            return !self.all_null;
+    /// Whether all the values of a run may be there.
+    fn hold(&self, run: &Extremes<'_>) -> bool {
+        if run.rows > run.nulls && self.all_null {
+            return false;
         }
-        !self.all_null
-            && self.least.as_ref().is_none_or(|least| least.cell() <= cell)
-            && self.greatest.as_ref().is_none_or(|greatest| cell <= greatest.cell())
+        let Some((least, greatest)) = run.bounds else { return true };
+        self.least.as_ref().is_none_or(|bound| bound.cell() <= least)
+            && self.greatest.as_ref().is_none_or(|bound| greatest <= bound.cell())
+    }
+
+    fn saw(&mut self, run: &Extremes<'_>) {
+        self.seen += run.rows;
+        self.seen_nulls += run.nulls;
     }
 
     /// Whether the counts hold, once all rows were seen.
@@ -131,30 +132,49 @@ impl ColumnClaims {
 
     /// Tries the values of `array`, which follow the ones before; gives the first place whose value breaks a claim.
     pub(crate) fn see(&mut self, array: &dyn Array, kind: ColumnType) -> Result<(), (usize, Claim)> {
-        for row in 0..array.len() {
-            let cell = array.is_valid(row).then(|| cell(array, kind, row)).flatten();
-            if !self.group.see(cell) {
-                return Err((row, Claim::RowGroup));
+        let mut from = 0;
+        while from < array.len() {
+            let left = array.len() - from;
+            while self.pages.get(self.page).is_some_and(|page| page.seen >= page.rows) {
+                self.page += 1;
             }
-            self.see_page(cell).map_err(|claim| (row, claim))?;
-            if let (Some(Cell::Bytes(bytes)), Some(filter)) = (cell, &self.filter)
-                && !filter.check(bytes)
-            {
-                return Err((row, Claim::BloomFilter));
-            }
+            let run = match self.pages.get(self.page) {
+                Some(page) => left.min(usize::try_from(page.rows - page.seen).unwrap_or(left)),
+                None if self.pages.is_empty() => left,
+                // More rows than the page index has.
+                None => return Err((from, Claim::Page)),
+            };
+            self.see_run(&*array.slice(from, run), kind).map_err(|(row, claim)| (from + row, claim))?;
+            from += run;
         }
         Ok(())
     }
 
-    fn see_page(&mut self, cell: Option<Cell<'_>>) -> Result<(), Claim> {
-        if self.pages.is_empty() {
+    /// Tries a run of rows of one page: their extremes, and only if those break a claim each row, to name one.
+    fn see_run(&mut self, run: &dyn Array, kind: ColumnType) -> Result<(), (usize, Claim)> {
+        if let Some(filter) = &self.filter
+            && let Some(missing) = missing(filter, run, kind)
+        {
+            return Err((missing, Claim::BloomFilter));
+        }
+        let extremes = Extremes::of(run, kind);
+        let page = self.pages.get_mut(self.page);
+        if self.group.hold(&extremes) && page.as_ref().is_none_or(|page| page.hold(&extremes)) {
+            self.group.saw(&extremes);
+            page.into_iter().for_each(|page| page.saw(&extremes));
             return Ok(());
         }
-        while self.pages.get(self.page).is_some_and(|page| page.seen == page.rows) {
-            self.page += 1;
+        for row in 0..run.len() {
+            let cell = run.slice(row, 1);
+            let extremes = Extremes::of(&*cell, kind);
+            if !self.group.hold(&extremes) {
+                return Err((row, Claim::RowGroup));
+            }
+            if self.pages.get(self.page).is_some_and(|page| !page.hold(&extremes)) {
+                return Err((row, Claim::Page));
+            }
         }
-        let holds = self.pages.get_mut(self.page).is_some_and(|page| page.see(cell));
-        if holds { Ok(()) } else { Err(Claim::Page) }
+        Err((0, Claim::RowGroup))
     }
 
     /// The claim whose counts do not hold, once every row of the group was seen.
@@ -166,16 +186,77 @@ impl ColumnClaims {
     }
 }
 
-fn cell(array: &dyn Array, kind: ColumnType, row: usize) -> Option<Cell<'_>> {
-    Some(match kind {
-        ColumnType::Int => Cell::Int(array.as_primitive_opt::<Int64Type>()?.value(row)),
-        ColumnType::Time => Cell::Int(array.as_primitive_opt::<TimestampMicrosecondType>()?.value(row)),
-        ColumnType::Num => Cell::Num(array.as_primitive_opt::<Float64Type>()?.value(row)),
-        ColumnType::Bool => Cell::Bool(array.as_boolean_opt()?.value(row)),
-        ColumnType::Str => Cell::Bytes(array.as_string_opt::<i32>()?.value(row).as_bytes()),
-        ColumnType::Bytes => Cell::Bytes(array.as_binary_opt::<i32>()?.value(row)),
-        ColumnType::Nums | ColumnType::Strs => return None,
-    })
+/// The least and greatest of a run of rows.
+struct Extremes<'a> {
+    rows: u64,
+    nulls: u64,
+    /// `None` if there are none, or none but NaN.
+    bounds: Option<(Cell<'a>, Cell<'a>)>,
+}
+
+impl<'a> Extremes<'a> {
+    fn of(run: &'a dyn Array, kind: ColumnType) -> Self {
+        let bounds = match kind {
+            ColumnType::Int => run.as_primitive_opt::<Int64Type>().and_then(ints),
+            ColumnType::Time => run.as_primitive_opt::<TimestampMicrosecondType>().and_then(ints),
+            ColumnType::Num => run.as_primitive_opt::<Float64Type>().and_then(nums),
+            ColumnType::Bool => run.as_boolean_opt().and_then(|a| {
+                let (any, all) = (a.true_count() > 0, a.false_count() == 0);
+                (a.len() > a.null_count()).then_some((Cell::Bool(all), Cell::Bool(any)))
+            }),
+            ColumnType::Str => run.as_string_opt::<i32>().and_then(|a| bytes(a.iter().map(|v| v.map(str::as_bytes)))),
+            ColumnType::Bytes => run.as_binary_opt::<i32>().and_then(|a| bytes(a.iter())),
+            ColumnType::Nums | ColumnType::Strs => None,
+        };
+        Self { rows: run.len() as u64, nulls: run.logical_null_count() as u64, bounds }
+    }
+}
+
+fn ints<'a, T: ArrowPrimitiveType<Native = i64>>(array: &PrimitiveArray<T>) -> Option<(Cell<'a>, Cell<'a>)> {
+    let wider = |(least, greatest): (i64, i64), value: i64| (least.min(value), greatest.max(value));
+    let none = (i64::MAX, i64::MIN);
+    let (least, greatest) = match array.null_count() {
+        0 => array.values().iter().copied().fold(none, wider),
+        _ => array.iter().flatten().fold(none, wider),
+    };
+    (least <= greatest).then_some((Cell::Int(least), Cell::Int(greatest)))
+}
+
+/// NaN is neither less nor greater than anything, and so is passed over.
+fn nums<'a>(array: &PrimitiveArray<Float64Type>) -> Option<(Cell<'a>, Cell<'a>)> {
+    let first = array.iter().flatten().find(|value| !value.is_nan())?;
+    let wider = |(least, greatest): (f64, f64), value: f64| {
+        (if value < least { value } else { least }, if value > greatest { value } else { greatest })
+    };
+    let (least, greatest) = match array.null_count() {
+        0 => array.values().iter().copied().fold((first, first), wider),
+        _ => array.iter().flatten().fold((first, first), wider),
+    };
+    Some((Cell::Num(least), Cell::Num(greatest)))
+}
+
+fn bytes<'a>(values: impl Iterator<Item = Option<&'a [u8]>>) -> Option<(Cell<'a>, Cell<'a>)> {
+    let mut values = values.flatten();
+    let first = values.next()?;
+    let (mut least, mut greatest) = (first, first);
+    for value in values {
+        if value < least {
+            least = value;
+        } else if value > greatest {
+            greatest = value;
+        }
+    }
+    Some((Cell::Bytes(least), Cell::Bytes(greatest)))
+}
+
+/// The first row whose value a filter says is not there.
+fn missing(filter: &Sbbf, run: &dyn Array, kind: ColumnType) -> Option<usize> {
+    let missing = |value: Option<&[u8]>| value.is_some_and(|value| !filter.check(value));
+    match kind {
+        ColumnType::Str => run.as_string_opt::<i32>()?.iter().position(|v| missing(v.map(str::as_bytes))),
+        ColumnType::Bytes => run.as_binary_opt::<i32>()?.iter().position(missing),
+        _ => None,
+    }
 }
 
 fn bounds(statistics: &Statistics) -> (Option<Bound>, Option<Bound>) {

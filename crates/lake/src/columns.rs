@@ -17,6 +17,9 @@ pub const COLUMNS_MAX: usize = 4_096;
 /// Longest column name in bytes; a longer path stays in the remainder.
 pub const NAME_BYTES_MAX: usize = 512;
 
+/// Bytes of the longest suffix, `:` and the name of a type, that a column's name has beyond its path.
+const SUFFIX_BYTES_MAX: usize = 5;
+
 /// What the values of a column are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ColumnType {
@@ -218,6 +221,17 @@ pub enum ColumnsError {
         /// The type it should have.
         expected: ColumnType,
     },
+    /// More columns, or a longer name, than any table of this format has (I12). A name's steps are a tree that is walked
+    /// to its depth, so its length bounds the stack.
+    #[error("the table's schema has {what} {got}, and the limit is {max}; restore _delta_log from a copy")]
+    Limit {
+        /// What is limited.
+        what: &'static str,
+        /// What stands there.
+        got: usize,
+        /// What may.
+        max: usize,
+    },
     /// The schema is no JSON of the Delta form.
     #[error("the table's schema cannot be read ({why}); restore _delta_log from a copy")]
     Malformed {
@@ -255,8 +269,11 @@ impl Columns {
         }
         let schema: DeltaSchema =
             serde_json::from_str(schema).map_err(|e| ColumnsError::Malformed { why: e.to_string() })?;
+        let within = |what, got, max| if got > max { Err(ColumnsError::Limit { what, got, max }) } else { Ok(()) };
+        within("a number of columns of", schema.fields.len(), COLUMNS_MAX)?;
         let mut columns = Self::default();
         for DeltaField { name, r#type } in schema.fields {
+            within("a column's name in bytes of", name.len(), NAME_BYTES_MAX + SUFFIX_BYTES_MAX)?;
             let Some(kind) = ColumnType::of_delta(&r#type) else {
                 return Err(ColumnsError::UnknownType { name, found: r#type.to_string() });
             };
@@ -417,5 +434,24 @@ mod tests {
         assert!(matches!(missing, Err(ColumnsError::Missing { .. })));
         let field = |ty: &str| format!(r#"{{"fields":[{{"name":"index","type":"{ty}"}}]}}"#);
         assert!(matches!(Columns::from_delta(&field("short")), Err(ColumnsError::UnknownType { .. })));
+    }
+
+    /// A path of a hundred thousand steps would be a tree of that depth, and walking it the end of the stack.
+    #[test]
+    fn a_schema_beyond_the_limits_is_refused_and_one_at_them_is_not() {
+        let with = |name: &str| {
+            let mut columns = Columns::fixed();
+            columns.push(Column::new(name, ColumnType::Num));
+            Columns::from_delta(&columns.to_delta())
+        };
+        let longest = format!("inputs.{}:bool", "x".repeat(NAME_BYTES_MAX - 7));
+        assert!(with(&longest).is_ok());
+        assert!(matches!(with(&format!("{longest}x")), Err(ColumnsError::Limit { .. })));
+        assert!(matches!(with(&format!("inputs{}", ".a".repeat(100_000))), Err(ColumnsError::Limit { .. })));
+        let mut columns = Columns::fixed();
+        while columns.add_path(&format!("inputs.f{}", columns.list().len()), ColumnType::Num).is_some() {}
+        assert!(Columns::from_delta(&columns.to_delta()).is_ok());
+        columns.push(Column::new("inputs.one_more", ColumnType::Num));
+        assert!(matches!(Columns::from_delta(&columns.to_delta()), Err(ColumnsError::Limit { .. })));
     }
 }

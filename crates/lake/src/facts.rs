@@ -1,6 +1,6 @@
 //! What the plan and the columns need to know of a record beyond its parts' bytes: read once, from its envelope.
 
-use record::{Body, Envelope, Part, Stored};
+use record::{Body, Envelope, Part, Stamp, Stored};
 
 /// A record's place among others, and whether its envelope can stand in columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,11 +30,16 @@ impl Facts {
         let nothing = Self { time_ns: received, decided_by: None, model: None, agrees: false };
         let (Body::Whole { parts, .. } | Body::Partial { parts, .. }) = &stored.body else { return nothing };
         let Some(Ok(envelope)) = parts.get(Part::Envelope).map(Envelope::read) else { return nothing };
-        let agrees = envelope.kind == stamp.kind
-            && envelope.id == (!stamp.id_by_server).then_some(stamp.id)
-            && envelope.time_ns.is_some() != stamp.time_by_server;
+        let agrees = agree(stamp, &envelope);
         let model = envelope.model.map(|m| (m.name.into(), m.version.into()));
         let decided_by = envelope.model.filter(|_| stamp.kind == record::Kind::Decision).map(|m| m.name.into());
         Self { time_ns: envelope.time_ns.or(received), decided_by, model, agrees }
     }
+}
+
+/// Whether the two say the same where both speak.
+pub(crate) fn agree(stamp: &Stamp, envelope: &Envelope<'_>) -> bool {
+    envelope.kind == stamp.kind
+        && envelope.id == (!stamp.id_by_server).then_some(stamp.id)
+        && envelope.time_ns.is_some() != stamp.time_by_server
 }

@@ -26,6 +26,9 @@ pub(crate) mod slot {
     pub(crate) const ERASED: usize = 12;
     /// The remainder of part `p` stands at `REST + p as usize`; the envelope's is the first.
     pub(crate) const REST: usize = 13;
+    /// Envelope fields follow the remainders.
+    pub(crate) const MODEL_NAME: usize = 28;
+    pub(crate) const MODEL_VERSION: usize = 29;
 }
 
 /// A value of a part that stands in a column.
@@ -95,7 +98,22 @@ impl Layout {
     }
 }
 
+impl Layout {
+    /// Whether each place of a section has at most one column for each type of value that a section's column holds.
+    /// It has, unless someone else wrote the table's schema.
+    pub(crate) fn is_plain(&self) -> bool {
+        Part::SECTIONS.iter().all(|part| self.trees[*part as usize].is_plain())
+    }
+}
+
 impl Node {
+    fn is_plain(&self) -> bool {
+        let held = |kind| !matches!(kind, ColumnType::Int | ColumnType::Bytes | ColumnType::Time);
+        let alone = |at: usize| self.leaves[..at].iter().all(|leaf| leaf.kind != self.leaves[at].kind);
+        (0..self.leaves.len()).all(|at| held(self.leaves[at].kind) && alone(at))
+            && self.children.iter().all(|child| child.node.is_plain())
+    }
+
     fn insert<'k>(&mut self, keys: impl IntoIterator<Item = &'k str>, leaf: Leaf) {
         let mut at = self;
         for key in keys {
@@ -148,5 +166,7 @@ mod tests {
         for part in Part::ALL {
             assert_eq!(*layout.columns[slot::REST + part as usize].name, rest_name(part.name()));
         }
+        assert_eq!(*layout.columns[slot::MODEL_NAME].name, *"model.name");
+        assert_eq!(*layout.columns[slot::MODEL_VERSION].name, *"model.version");
     }
 }

@@ -24,10 +24,10 @@
 //! # A data file
 //!
 //! `settle-<watermark, 20 digits>-<random, 16 hexadecimal>.parquet` in the table's folder, or `rewrite-…` for one that
-//! replaces others: see [`Rewrite`]. Rows are sorted by `time_ns`
-//! (nulls last), then `index`. A file has only the columns that it uses, each nullable, under the names and types of
-//! the Delta schema. `id`, `subject.id`, `subject.case` and `trace.trace_id` have Bloom filters. Neither the Parquet
-//! footer nor the Delta log holds a digest of a record: those stand in the trail's `tile/entries`.
+//! replaces others: see [`Rewrite`]. Rows are sorted by `time_ns` (nulls last), then `index`. A file of one row group
+//! has only the columns that it uses, each nullable, under the names and types of the Delta schema. `id`, `subject.id`,
+//! `subject.case` and `trace.trace_id` have Bloom filters. Neither the Parquet footer nor the Delta log holds a digest
+//! of a record: those stand in the trail's `tile/entries`.
 //!
 //! | where | key | value |
 //! |---|---|---|
@@ -46,6 +46,7 @@
 
 mod assemble;
 mod builder;
+mod cells;
 mod census;
 mod check;
 mod claims;
@@ -54,6 +55,7 @@ mod columns;
 mod compact;
 mod encoding;
 mod facts;
+mod guard;
 mod layout;
 mod manifest;
 mod plan;
@@ -61,6 +63,7 @@ mod reader;
 mod readers;
 mod rewrite;
 mod settle;
+mod shown;
 mod shred;
 mod snapshot;
 mod source;
@@ -75,6 +78,7 @@ pub use claims::Claim;
 pub use clean::{CleanError, Cleaned};
 pub use columns::{COLUMNS_MAX, Column, ColumnType, Columns, ColumnsError};
 pub use compact::{Effort, choose_compaction, plan_compaction};
+pub use guard::guarded;
 pub use manifest::{FORMAT, Manifest, ManifestError, NO_KEY};
 pub use plan::{MODEL_ROWS_MIN, PlanError, SettlePlan, plan_settle};
 pub use reader::{FileRows, Placed, ReadError};
@@ -87,5 +91,7 @@ pub use writer::WriteError;
 
 #[cfg(test)]
 mod arbitrary;
+#[cfg(test)]
+mod forged;
 #[cfg(test)]
 mod roundtrip;

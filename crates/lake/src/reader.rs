@@ -4,8 +4,8 @@
 //! not the table's is an error, and a row that is no record is an error that names file and row. The Parquet library
 //! can still panic over bytes that no writer made; as a last resort such a panic is caught and becomes an error too.
 
+use std::collections::HashMap;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,18 +20,17 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::bloom_filter::Sbbf;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::PageIndexPolicy;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
-use record::Stored;
+use record::{Parts, Stored};
 
 use crate::assemble::{RowError, Rows};
-use crate::columns::{ColumnType, Columns};
+use crate::columns::{Column, Columns};
 use crate::layout::Layout;
 use crate::source::Source;
-use crate::table::panic_message;
 
 /// Rows decoded at a time: what a scan holds in memory, times the columns.
-const BATCH_ROWS: usize = 4_096;
+pub(crate) const BATCH_ROWS: usize = 4_096;
 
 /// Why a data file could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -63,8 +62,10 @@ pub enum ReadError {
         /// The panic's message.
         what: String,
     },
-    /// A column that the table does not have, or has with another type.
-    #[error("file {file:?} has a column {column:?} of type {found} that the table does not have; verify the trail")]
+    /// A column that the table does not have, or has with another type, or that is there twice, or that no record has.
+    #[error(
+        "file {file:?} has a column {column:?} of type {found} that is not one of the table's, or is there twice; verify the trail"
+    )]
     Column {
         /// The file.
         file: String,
@@ -89,6 +90,19 @@ impl ReadError {
     /// Whether the file is not there.
     pub fn is_not_found(&self) -> bool {
         matches!(self, ReadError::File(error) if error.is_not_found())
+    }
+}
+
+/// The row groups count as many rows as the footer says: row numbers are made from both, and must not run out of either.
+fn check_row_counts(parquet: &ParquetMetaData) -> Result<(), String> {
+    let claimed = parquet.file_metadata().num_rows();
+    let of_groups = parquet.row_groups().iter().try_fold(0i64, |sum, group| {
+        let rows = Some(group.num_rows()).filter(|rows| *rows >= 0);
+        sum.checked_add(rows?)
+    });
+    match of_groups {
+        Some(rows) if rows == claimed => Ok(()),
+        rows => Err(format!("the footer counts {claimed} rows, and its row groups {rows:?}")),
     }
 }
 
@@ -119,15 +133,21 @@ impl FileReader {
             ArrowReaderOptions::new().with_skip_arrow_metadata(true).with_page_index_policy(PageIndexPolicy::Optional);
         let metadata = guarded(name, || ArrowReaderMetadata::load(&source, options))?
             .map_err(|cause| ReadError::Parquet { file: name.to_owned(), cause })?;
+        check_row_counts(metadata.metadata())
+            .map_err(|cause| ReadError::Parquet { file: name.to_owned(), cause: ParquetError::General(cause) })?;
+        let names = metadata.schema().fields().iter().map(|f| f.name().as_str());
+        let layout = Arc::new(Layout::new(columns, names));
+        // Each column has a place in a record, once, with the very type of the table: nothing in the file is shown by
+        // other engines and not read here (T26).
+        let mut places: HashMap<&str, &Column> = layout.columns.iter().map(|c| (&*c.name, c)).collect();
         for field in metadata.schema().fields() {
-            let kind = ColumnType::of_data_type(field.data_type());
-            if kind.is_none() || columns.get(field.name()).map(|c| c.kind) != kind {
+            let column = places.remove(field.name().as_str());
+            if column.is_none_or(|column| column.kind.data_type() != *field.data_type()) {
                 let (column, found) = (field.name().clone(), field.data_type().to_string());
                 return Err(ReadError::Column { file: name.to_owned(), column, found });
             }
         }
-        let names = metadata.schema().fields().iter().map(|f| f.name().as_str());
-        let layout = Arc::new(Layout::new(columns, names));
+        drop(places);
         Ok(Self { name: name.to_owned(), source, metadata, layout })
     }
 
@@ -225,7 +245,9 @@ impl FileReader {
         let index = parquet.column_index().and_then(|i| i.get(group)?.get(leaf));
         let pages = parquet.offset_index().and_then(|i| i.get(group)?.get(leaf)).map(|o| o.page_locations());
         let (Some(index), Some(pages)) = (index, pages) else { return std::iter::once(0..rows).collect() };
-        if matches!(index, ColumnIndexMetaData::NONE) || index.num_pages() as usize != pages.len() {
+        // Pages that are not one behind the other tell nothing: the rows found must come in order.
+        let in_order = pages.is_sorted_by(|a, b| a.first_row_index < b.first_row_index);
+        if matches!(index, ColumnIndexMetaData::NONE) || index.num_pages() as usize != pages.len() || !in_order {
             return std::iter::once(0..rows).collect();
         }
         let start = |page: usize| pages.get(page).and_then(|p| usize::try_from(p.first_row_index).ok()).unwrap_or(rows);
@@ -297,7 +319,7 @@ impl FileReader {
         let Some(leaf) = self.leaf(column) else { return Ok(found) };
         for group in 0..self.groups() {
             let filter = self.filter(group, leaf)?;
-            let likely: std::collections::HashMap<&str, usize> = wanted
+            let likely: HashMap<&str, usize> = wanted
                 .iter()
                 .enumerate()
                 .filter(|(_, value)| filter.as_ref().is_none_or(|f| f.check(**value)))
@@ -346,7 +368,19 @@ impl FileReader {
 
     /// The record at place `at` of a batch, which is row `row` of the file.
     pub(crate) fn placed(&self, batch: &Rows, at: usize, row: u64) -> Result<Placed, ReadError> {
-        let read = || Ok(Placed { index: batch.index(at)?, row, stored: batch.stored(at)? });
+        let (index, stored) = self.placed_in(batch, at, row, Parts::with_capacity(1024))?;
+        Ok(Placed { index, row, stored })
+    }
+
+    /// The same, index and record, its parts in the memory of `memory`.
+    pub(crate) fn placed_in(
+        &self,
+        batch: &Rows,
+        at: usize,
+        row: u64,
+        memory: Parts,
+    ) -> Result<(u64, Stored), ReadError> {
+        let read = || Ok((batch.index(at)?, batch.stored_in(at, memory)?));
         read().map_err(|cause| self.row(row, cause))
     }
 
@@ -431,6 +465,5 @@ impl Iterator for FileRows {
 
 /// Does `work`, and makes an error of a panic in it.
 pub(crate) fn guarded<T>(file: &str, work: impl FnOnce() -> T) -> Result<T, ReadError> {
-    catch_unwind(AssertUnwindSafe(work))
-        .map_err(|panic| ReadError::Panicked { file: file.to_owned(), what: panic_message(&*panic) })
+    crate::guard::guarded(work).map_err(|what| ReadError::Panicked { file: file.to_owned(), what })
 }

@@ -29,7 +29,9 @@ fn through_columns(records: &[(u64, Stored)], columns: &mut Columns, every: bool
     }
     let batch = shredder.finish().unwrap();
     let rows = Rows::new(&layout, &batch).unwrap();
-    (0..rows.len()).map(|row| (rows.index(row).unwrap(), rows.stored(row).unwrap())).collect()
+    (0..rows.len())
+        .map(|row| (rows.index(row).unwrap(), rows.stored_in(row, record::Parts::default()).unwrap()))
+        .collect()
 }
 
 proptest! {

@@ -17,11 +17,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 use host::{FileError, Host};
-use record::Digest;
+use record::{Digest, Parts};
 
 use crate::manifest::{Manifest, NameOf, settle_name};
 use crate::plan::{PlannedFile, SettlePlan};
-use crate::reader::{FileReader, ReadError};
+use crate::reader::{BATCH_ROWS, FileReader, ReadError};
 use crate::readers::ReadersLock;
 use crate::rewrite::{RewriteError, Rewritten};
 use crate::snapshot::Snapshot;
@@ -292,17 +292,22 @@ impl Lake {
         let mut written = file.rows.iter().map(|&at| plan.records[at].0);
         let displaced =
             |row, expected, found| SettleError::Displaced { file: manifest.path.clone(), row, expected, found };
-        for placed in crate::reader::FileRows::new(Arc::new(reader))? {
-            let placed = placed?;
-            let (index, row) = (placed.index, placed.row);
-            let wanted = written.next();
-            if wanted != Some(index) {
-                return Err(displaced(row, wanted, Some(index)));
-            }
-            let expected = expected(index).ok_or(SettleError::Unknown { index })?;
-            let found = placed.stored.digest();
-            if found != expected {
-                return Err(SettleError::Mismatch { index, file: manifest.path.clone(), row, expected, found });
+        let mut memory = Parts::default();
+        for batch in reader.batches(BATCH_ROWS)? {
+            let (first, batch) = batch?;
+            let rows = reader.records(&batch, first)?;
+            for (at, row) in (0..rows.len()).zip(first..) {
+                let (index, stored) = reader.placed_in(&rows, at, row, memory)?;
+                let wanted = written.next();
+                if wanted != Some(index) {
+                    return Err(displaced(row, wanted, Some(index)));
+                }
+                let expected = expected(index).ok_or(SettleError::Unknown { index })?;
+                let found = stored.digest();
+                if found != expected {
+                    return Err(SettleError::Mismatch { index, file: manifest.path.clone(), row, expected, found });
+                }
+                memory = stored.into_parts();
             }
         }
         match written.next() {
@@ -356,6 +361,7 @@ pub(crate) fn name_of(path: &Path) -> &str {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::sync::Arc;
 
     use host::{Fault, FaultLog, FaultTable};
     use proptest::prelude::*;

@@ -54,6 +54,8 @@ pub enum Lookup {
     Trace,
     /// The id of the decision that a late fact is about: pages are skipped by their statistics alone.
     About,
+    /// The record's kind: pages are skipped by their statistics alone.
+    Kind,
 }
 
 impl Lookup {
@@ -64,6 +66,7 @@ impl Lookup {
             Self::Case => "subject.case",
             Self::Trace => "trace.trace_id",
             Self::About => "about",
+            Self::Kind => "kind",
         }
     }
 }
@@ -123,6 +126,13 @@ impl Snapshot {
     /// Where a data file is.
     pub fn path(&self, file: &Manifest) -> PathBuf {
         self.folder.join(&file.path)
+    }
+
+    /// The same version, with no file open: what is read next is what is on disk now.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        Self { open: Arc::default(), ..self.clone() }
     }
 
     pub(crate) fn base(&self) -> &Arc<Version> {

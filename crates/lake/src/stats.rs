@@ -11,7 +11,9 @@ use record::Stored;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use crate::cells::Cells;
 use crate::facts::Facts;
+use crate::layout::slot;
 
 /// Statistics of a file as its records are added.
 #[derive(Clone, Debug, Default)]
@@ -63,6 +65,12 @@ impl Stats {
         // Of an envelope that is kept as bytes no column shows the model.
         let model = facts.model.as_ref().filter(|_| facts.agrees).map(|(name, version)| (&**name, &**version));
         self.add(index as i64, id, facts.time_ns.map(|ns| ns.div_euclid(1_000)), model);
+    }
+
+    /// Adds one row, whose cells are what its record makes.
+    pub(crate) fn add_row(&mut self, index: u64, cells: &Cells, row: usize) {
+        let model = cells.str(slot::MODEL_NAME, row).zip(cells.str(slot::MODEL_VERSION, row));
+        self.add(index as i64, cells.str(slot::ID, row).unwrap_or_default(), cells.time(slot::TIME, row), model);
     }
 
     /// Adds one record: its index, id, time in microseconds, model name and version.

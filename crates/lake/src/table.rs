@@ -21,6 +21,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::columns::{Columns, ColumnsError};
+use crate::guard::{guarded, panic_message};
 use crate::manifest::{Manifest, ManifestError};
 use crate::rewrite::{Reason, TARGET_BYTES};
 use crate::store::{DurableStore, STEP};
@@ -523,9 +524,9 @@ impl Table {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.map_err(|source| DeltaTableError::Io { source })?.block_on(work)
         };
-        match std::thread::spawn(run).join() {
+        match std::thread::spawn(|| guarded(run)).join().unwrap_or_else(|panic| Err(panic_message(&*panic))) {
             Ok(done) => done.map_err(|e| self.log_error(e)),
-            Err(panic) => Err(TableError::Panicked { folder: self.folder.clone(), what: panic_message(&*panic) }),
+            Err(what) => Err(TableError::Panicked { folder: self.folder.clone(), what }),
         }
     }
 }
@@ -533,12 +534,6 @@ impl Table {
 /// What a reader and a writer must know: no features, so no deletion vectors and no column mapping.
 fn protocol() -> Value {
     serde_json::json!({"minReaderVersion": 1, "minWriterVersion": 2})
-}
-
-/// The message of a panic.
-pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }
 
 #[cfg(test)]

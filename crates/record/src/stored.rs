@@ -101,6 +101,14 @@ impl Stored {
         }
     }
 
+    /// The memory of the parts, for the next record.
+    pub fn into_parts(self) -> Parts {
+        match self.body {
+            Body::Whole { parts, .. } | Body::Partial { parts, .. } => parts,
+            Body::Erased { .. } => Parts::default(),
+        }
+    }
+
     /// The declared form of this record without the given parts: a tombstone with the same digest. The envelope and
     /// every section gone means that the whole record is gone. Parts that the record does not hold change nothing.
     pub fn without(&self, gone: &[Part]) -> Stored {

@@ -4,6 +4,7 @@
 //! the trail stands at byte `32 × (i mod 65536)` of its file. Only the last file is shorter. Level-0 tiles are derived
 //! from them; full tiles above level 0 stand in `tile/<L>/<N>`, as C2SP tlog-tiles names them, and never change.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 
 use host::{DurableFile, FileError, Host};
@@ -138,6 +139,47 @@ impl TileReader for Entries {
 
     fn tile(&self, tile: Tile) -> Result<Vec<u8>, EntriesError> {
         Ok(Tile::encode(&self.hashes(tile)?))
+    }
+}
+
+/// Entries one by one, for whoever comes to them nearly in order: some stretches of them are kept in memory.
+pub(crate) struct Digests {
+    entries: Entries,
+    /// Entries from here on are not asked for: a forged checkpoint may claim any size.
+    size: u64,
+    /// Stretches of [`FILE_ENTRIES`], by their number; the one that was read last comes last.
+    held: RefCell<Vec<(u64, Vec<Digest>)>>,
+}
+
+/// Stretches of 2 MiB that are kept. Rows of a file are sorted by time, which is nearly the order of their indices.
+const STRETCHES_MAX: usize = 8;
+
+impl Digests {
+    pub(crate) fn new(entries: Entries, size: u64) -> Self {
+        Digests { entries, size, held: RefCell::default() }
+    }
+
+    pub(crate) fn read(&self, index: u64) -> Result<Digest, EntriesError> {
+        let (stretch, offset) = (index / FILE_ENTRIES, (index % FILE_ENTRIES) as usize);
+        let mut held = self.held.borrow_mut();
+        if let Some(place) = held.iter().position(|(number, _)| *number == stretch) {
+            // The one that was asked for longest ago is the first to go.
+            held[place..].rotate_left(1);
+        } else {
+            let first = stretch * FILE_ENTRIES;
+            let digests = self.entries.read(first, first.saturating_add(FILE_ENTRIES).min(self.size))?;
+            if held.len() == STRETCHES_MAX {
+                held.remove(0);
+            }
+            held.push((stretch, digests));
+        }
+        let digest = held.last().and_then(|(_, digests)| digests.get(offset)).copied();
+        digest.ok_or_else(|| EntriesError::Short { path: self.entries.path(index), index })
+    }
+
+    /// The digest of a record, if there is an entry of it.
+    pub(crate) fn get(&self, index: u64) -> Option<Digest> {
+        self.read(index).ok()
     }
 }
 

@@ -49,6 +49,11 @@ impl Folder {
         self.root.join("lake")
     }
 
+    /// The erasure that has begun and is not finished, if there is one.
+    pub fn erasure(&self) -> PathBuf {
+        self.root.join("erasure.json")
+    }
+
     /// How far the running writer's own check of the trail has come, and what it came to.
     pub fn scrub(&self) -> PathBuf {
         self.root.join("scrub.json")

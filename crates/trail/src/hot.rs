@@ -91,7 +91,7 @@ impl Hot {
     }
 
     pub(crate) fn get(&self, index: u64) -> Option<&Arc<HotRecord>> {
-        self.range(index, index + 1).next()
+        self.range(index, index.checked_add(1)?).next()
     }
 }
 
@@ -126,7 +126,7 @@ mod tests {
         assert_eq!((hot.first(), hot.end(), hot.iter().count()), (9_990, 10_010, 20));
         assert!(hot.iter().map(|record| record.index).eq(9_990..10_010));
         assert!(old.range(4_000, 4_200).map(|record| record.index).eq(4_000..4_200));
-        assert!(old.get(9).is_none() && old.get(10_000).is_none());
+        assert!(old.get(9).is_none() && old.get(10_000).is_none() && old.get(u64::MAX).is_none());
         assert_eq!(old.get(4_106).unwrap().index, 4_106);
         assert_eq!(hot.without_below(u64::MAX).iter().count(), 0);
     }

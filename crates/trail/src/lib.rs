@@ -19,6 +19,7 @@ mod append;
 mod compact;
 mod coverage;
 mod entries;
+mod erasure;
 mod folder;
 mod hot;
 mod lock;
@@ -35,6 +36,7 @@ mod writer;
 pub use append::{AppendError, Intake, Outcome, Receipt, Refusal};
 pub use compact::{CompactError, Compacted};
 pub use entries::EntriesError;
+pub use erasure::{Declared, ERASURE_RECORDS_MAX, Erasure, MalformedErasure};
 pub use folder::Folder;
 pub use hot::HotRecord;
 pub use lock::LockError;
@@ -48,4 +50,6 @@ pub use socket::{RemoteOutcome, RemoteWriter, SocketError, WriterSocket, receipt
 pub use verify::{
     Against, Finding, Progress, Report, ScrubError, ScrubResult, ScrubState, Severity, Verdict, VerifyError, verify,
 };
-pub use writer::{CloseError, OpenError, Options, Recovered, Scrubbing, Status, Stopped, Ticket, Writer};
+pub use writer::{
+    CloseError, EraseError, Erased, OpenError, Options, Recovered, Scrubbing, Status, Stopped, Ticket, Writer,
+};

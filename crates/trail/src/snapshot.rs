@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::append::{Earlier, Known};
 use crate::entries::{Entries, EntriesError};
+use crate::erasure::{Declared, Erasure};
 use crate::folder::Folder;
 use crate::hot::{Hot, HotRecord};
 use crate::settings::Settings;
@@ -151,6 +152,19 @@ impl Snapshot {
         found.sort_by_key(|found| found.index);
         found.extend(self.hot.iter().filter(|record| is_about(&record.stored, id)).map(found_hot));
         Ok(found)
+    }
+
+    /// The erasures that name a record, in the order in which they were declared.
+    pub fn erasures_of(&self, index: u64) -> Result<Vec<Declared>, SnapshotError> {
+        let settled = self.lake.look_up(lake::Lookup::Kind, &[record::Kind::Erasure.name()])?;
+        let settled = settled.iter().map(|(_, found)| (found.placed.index, &found.placed.stored));
+        let hot = self.hot.iter().map(|hot| (hot.index, &hot.stored));
+        let declared = settled
+            .chain(hot)
+            .filter_map(|(index, stored)| Erasure::of_record(stored).map(|erasure| Declared { index, erasure }));
+        let mut declared: Vec<Declared> = declared.filter(|each| each.erasure.indices.contains(&index)).collect();
+        declared.sort_by_key(|each| each.index);
+        Ok(declared)
     }
 
     /// What is settled of these ids, for whoever appends records that name them.

@@ -11,6 +11,7 @@ mod records;
 mod report;
 mod scrub;
 mod signatures;
+mod tombstones;
 mod tree;
 
 use std::cmp::Reverse;
@@ -30,6 +31,7 @@ use pace::Pace;
 pub use report::{Finding, Report, Severity, Verdict};
 pub(crate) use scrub::Scrub;
 pub use scrub::{ScrubError, ScrubResult, ScrubState};
+use tombstones::Tombstones;
 
 /// Findings that are listed at most; the rest are counted.
 const FINDINGS_MAX: usize = 100;
@@ -115,6 +117,7 @@ struct Check<'a> {
     keys: Vec<VerifierKey>,
     /// The largest pinned size up to which the entries are those of the pin.
     agreed: u64,
+    tombstones: Tombstones,
     pace: Pace<'a>,
 }
 
@@ -151,6 +154,7 @@ impl<'a> Check<'a> {
             unsigned: None,
             keys: Vec::new(),
             agreed: 0,
+            tombstones: Tombstones::default(),
             pace: Pace::new(progress),
         }
     }

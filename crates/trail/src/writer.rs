@@ -1,6 +1,7 @@
 //! The one process that may change a trail (I6).
 
 mod compact;
+mod erase;
 mod open;
 mod options;
 mod scrub;
@@ -10,6 +11,7 @@ mod signer;
 mod work;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 
 use host::{FileError, Host};
@@ -19,12 +21,14 @@ use record::Record;
 
 use crate::append::{AppendError, Intake, Outcome};
 use crate::compact::{CompactError, Compacted};
+use crate::erasure::Erasure;
 use crate::folder::Folder;
 use crate::hot::HotRecord;
 use crate::lock::WriterLock;
 use crate::settle::SettleError;
 use crate::snapshot::Snapshot;
 
+pub use erase::{EraseError, Erased};
 pub use open::OpenError;
 pub(crate) use open::{hot_record, read_checkpoint};
 pub use options::{Options, Scrubbing};
@@ -69,6 +73,8 @@ pub struct Status {
     pub journal_bytes: u64,
     /// Why the last settle failed, if it did.
     pub settle_error: Option<String>,
+    /// Why the last try to finish an erasure failed, if it did.
+    pub erase_error: Option<String>,
     /// Why the last compaction failed, if it did.
     #[serde(default)]
     pub compact_error: Option<String>,
@@ -98,6 +104,10 @@ struct Inner {
     interrupt: lake::Interrupt,
     journal: Journal<Vec<Arc<HotRecord>>>,
     signer: Signer,
+    /// Held during an erasure: there is one at a time.
+    erasing: Mutex<()>,
+    /// Whether one that was begun is to be finished.
+    erasure_pending: AtomicBool,
     _lock: WriterLock,
 }
 
@@ -125,18 +135,18 @@ impl Writer {
 
     /// Waits until all records that are durable now are under a signed checkpoint.
     pub fn wait_sealed(&self) -> Result<(), Stopped> {
-        let durable = self.inner.shared.progress.lock().durable;
-        self.inner.shared.wait(|progress| progress.sealed >= durable)
+        self.inner.wait_sealed()
     }
 
     /// Settles all records that are durable now.
     pub fn settle(&self) -> Result<(), SettleError> {
-        self.wait_sealed()?;
-        let end = self.inner.shared.progress.lock().sealed;
-        while self.snapshot().settled() < end {
-            self.inner.settle()?;
-        }
-        Ok(())
+        self.inner.settle_all()
+    }
+
+    /// Takes parts out of records, for good: declared by a record of its own, and gone from every file of the trail
+    /// when it returns but for those that are being read. An erasure that was interrupted is finished by itself.
+    pub fn erase(&self, erasure: &Erasure) -> Result<Erased, EraseError> {
+        self.inner.erase(erasure)
     }
 
     /// Merges all files of the lake that are smaller than they should be, and removes those that nobody needs any more.
@@ -156,6 +166,7 @@ impl Writer {
             settled: progress.settled,
             journal_bytes: self.inner.journal.backlog_bytes(),
             settle_error: progress.settle_error.as_ref().map(ToString::to_string),
+            erase_error: progress.erase_error.as_ref().map(ToString::to_string),
             compact_error: progress.compact_error.as_ref().map(ToString::to_string),
             scrub_error: progress.scrub_error.as_ref().map(ToString::to_string),
         }

@@ -136,6 +136,7 @@ macro_rules! told {
                 (r"\d+(\.\d+)? (ms|s|µs)\b", "[SPAN]"),
                 (r"2\d{3}-[01]\d-[0-3]\dT[0-9:.]+Z", "[TIME]"),
                 (r"\d+(\.\d+)? (B|KiB|MiB)\b", "[SIZE]"),
+                (r"(settle|rewrite)-\d{20}-[0-9a-f]{16}", "[FILE]"),
                 (r"\d+ bytes a decision", "[N] bytes a decision"),
             ],
             omit_expression => true,

@@ -85,3 +85,30 @@ fn colours_are_for_those_who_want_them() {
         place.command(&["show", "trail", "7"]).env("CLICOLOR_FORCE", "1").env("NO_COLOR", "1").output().unwrap();
     assert!(!place.of(plain).out.contains("\u{1b}["));
 }
+
+/// T20: a tombstone says what is gone, who declared it, and that it still verifies.
+#[test]
+fn an_erased_record_is_shown_proved_and_verified_as_erased() {
+    let place = Place::with_credit();
+    let (folder, keys) = (trail::Folder::new(place.path("trail")), trail::KeyFolder(place.path("keys")));
+    let writer = trail::Writer::open(&host::Host::system(), &folder, &keys, trail::Options::default()).unwrap();
+    let erasure = trail::Erasure {
+        id: "019cae4d-9bfd-764b-92e6-0efa0885ffff".parse().unwrap(),
+        indices: vec![7],
+        parts: vec!["subject".to_owned(), "inputs".to_owned(), "explanation".to_owned()],
+        basis: "GDPR 17(1)(b)".to_owned(),
+        by: "dpo@example.com".to_owned(),
+    };
+    writer.erase(&erasure).unwrap();
+    writer.close().unwrap();
+    told!(place.run(&["show", "trail", "7"]));
+    let json = place.run(&["show", "trail", "7", "--json"]).json();
+    assert_eq!((&json["verdict"], &json["erased_by"][0]["index"]), (&"ERASED".into(), &950.into()));
+    assert_eq!(json["erased_by"][0]["basis"], "GDPR 17(1)(b)");
+    assert!(json["record"]["inputs"].is_null() && json["proof"]["included"] == true, "{json}");
+    let proved = place.run(&["prove", "trail", "7", "-o", "7.tlog-proof"]);
+    assert_eq!(proved.code, 0, "{}", proved.told());
+    let verified = place.run(&["verify", "trail"]);
+    assert_eq!(verified.code, 0);
+    assert!(verified.out.contains("erased        1, declared"), "{}", verified.told());
+}

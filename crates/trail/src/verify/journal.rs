@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use record::{Body, Digest, Stored};
 
 use super::blame::Wrong;
-use super::{CHUNK, Check, Severity};
+use super::{Check, Severity};
 use crate::coverage::Coverage;
-use crate::entries::{Entries, EntriesError};
+use crate::entries::Digests;
 
 /// How often the journal is looked at again when the writer released what was being read.
 const TRIES: usize = 20;
@@ -60,9 +60,9 @@ impl Check<'_> {
                 coverage.unreadable(index, until.saturating_sub(1));
             }
         }
-        let mut entries = EntryCache::default();
+        let entries = Digests::new(self.entries.clone(), self.report.size);
         for (index, record) in records.into_iter().filter(|(index, _)| *index >= settled) {
-            self.journal_record(index, record, coverage, &mut entries);
+            self.journal_record(index, record, coverage, &entries);
         }
     }
 
@@ -71,7 +71,7 @@ impl Check<'_> {
         index: u64,
         record: Result<InJournal, String>,
         coverage: &mut Coverage,
-        entries: &mut EntryCache,
+        entries: &Digests,
     ) {
         let record = match record {
             Ok(record) => record,
@@ -90,9 +90,12 @@ impl Check<'_> {
             (finding.index, finding.file) = (Some(index), Some(file));
         }
         self.report.erased += u64::from(record.erased);
+        if let Some(stored) = &record.tombstone {
+            self.tombstones.see(index, stored);
+        }
         self.report.unsealed += u64::from(index >= self.report.size);
         if index < self.report.size {
-            match entries.get(&self.entries, index, self.report.size) {
+            match entries.read(index) {
                 Ok(entry) if entry == record.digest => {}
                 Ok(_) => {
                     let file = self.segment_of(index);
@@ -128,32 +131,15 @@ struct InJournal {
     digest: Digest,
     received: i64,
     erased: bool,
+    /// Kept whole where it declares what others have lost, or is a tombstone itself.
+    tombstone: Option<Box<Stored>>,
 }
 
 impl InJournal {
     fn of(stored: &Stored) -> Self {
         let erased = !matches!(stored.body, Body::Whole { .. });
-        InJournal { digest: stored.digest(), received: stored.stamp.received, erased }
-    }
-}
-
-/// The entries around the one asked for last.
-#[derive(Default)]
-struct EntryCache {
-    first: u64,
-    digests: Vec<Digest>,
-}
-
-impl EntryCache {
-    fn get(&mut self, entries: &Entries, index: u64, size: u64) -> Result<Digest, EntriesError> {
-        let held = self.first..self.first.saturating_add(self.digests.len() as u64);
-        if !held.contains(&index) {
-            // A forged checkpoint may claim any size.
-            self.digests = entries.read(index, index.saturating_add(CHUNK).min(size))?;
-            self.first = index;
-        }
-        let offset = usize::try_from(index - self.first).unwrap_or(usize::MAX);
-        let missing = || EntriesError::Short { path: entries.path(index), index };
-        self.digests.get(offset).copied().ok_or_else(missing)
+        let matters = erased || stored.stamp.kind == record::Kind::Erasure;
+        let tombstone = matters.then(|| Box::new(stored.clone()));
+        InJournal { digest: stored.digest(), received: stored.stamp.received, erased, tombstone }
     }
 }

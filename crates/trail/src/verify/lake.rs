@@ -30,13 +30,14 @@ impl Check<'_> {
         let entry = |index: u64| index.checked_sub(first).and_then(|offset| entries.get(offset as usize)).copied();
         let mut misplaced = Vec::new();
         let (mut records, mut erased, mut unsealed) = (0, 0, 0);
-        let pace = &mut self.pace;
+        let (pace, tombstones) = (&mut self.pace, &mut self.tombstones);
         let checked = lake.check(file, &mut |index, stored: &Stored| {
             if !pace.advance(1) {
                 return None;
             }
             records += 1;
             erased += u64::from(!matches!(stored.body, Body::Whole { .. }));
+            tombstones.see(index, stored);
             if index >= settled {
                 misplaced.push((index, format!("record {index} is in the lake, which ends at record {settled}")));
             }
@@ -111,6 +112,7 @@ impl Check<'_> {
             if !coverage.has(index) {
                 self.report.lake_records += 1;
                 self.report.erased += u64::from(!matches!(stored.body, Body::Whole { .. }));
+                self.tombstones.see(index, &stored);
                 let misplaced = coverage.add(index, stored.stamp.received);
                 if let Some((index, what)) = misplaced {
                     let finding = self.invalid("I2", what);

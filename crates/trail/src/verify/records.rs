@@ -26,6 +26,7 @@ impl Check<'_> {
         self.lake(&lake, &mut coverage);
         self.watermark(&lake);
         self.coverage(&coverage, &lake);
+        self.tombstones();
     }
 
     /// What is settled was sealed before. The checkpoint that this check began with may be older than the lake it then

@@ -3,18 +3,13 @@
 use std::time::Duration;
 
 use lake::Effort;
-use parking_lot::Mutex;
-use record::Digest;
 
 use super::Inner;
 use crate::compact::{CompactError, Compacted};
-use crate::entries::{Entries, FILE_ENTRIES};
+use crate::entries::{Digests, Entries};
 
 /// How often clean-up looks again at files that someone may still read.
 const CLEAN_AGAIN: Duration = Duration::from_secs(60);
-
-/// Runs of entries that are kept in memory, 2 MiB each: rows stand by time, so their indices go to and fro.
-const RUNS_MAX: usize = 8;
 
 impl Inner {
     /// Compacts after settles, until the writer closes.
@@ -77,56 +72,29 @@ impl Inner {
     fn compact_once(&self, effort: Effort, done: &mut Compacted) -> Result<bool, CompactError> {
         let snapshot = self.lake.lock().snapshot().clone();
         let Some(files) = lake::choose_compaction(snapshot.files(), effort) else { return Ok(false) };
-        let digests = Digests::of(Entries::new(&self.host, &self.folder));
+        let digests = Digests::new(Entries::new(&self.host, &self.folder), self.shared.snapshot.load().sealed());
         let mut rewrite = || {
             let plan = lake::plan_compaction(&snapshot, &files, &self.interrupt)?;
             let rewritten = plan.carry_out(&|_, _| None, &|index| digests.get(index))?;
             done.rewritten += files.iter().map(|file| file.rows).sum::<u64>();
-            let mut lake = self.lake.lock();
-            let replaced = lake.replace(rewritten)?.clone();
-            // Under the lake's lock, as a settle does, so that versions are published in their order.
-            self.shared.publish(|snapshot| snapshot.lake = replaced);
+            self.replace(rewritten)?;
             Ok(true)
         };
         let rewritten: Result<bool, lake::RewriteError> = rewrite();
-        Ok(rewritten.inspect_err(|error| {
+        Ok(rewritten?)
+    }
+
+    /// Makes a rewrite live, and shows it to readers.
+    pub(super) fn replace(&self, rewritten: lake::Rewritten) -> Result<(), lake::RewriteError> {
+        let mut lake = self.lake.lock();
+        let replaced = lake.replace(rewritten).inspect_err(|error| {
             if error.is_fatal() {
                 self.shared.stop(error);
             }
-        })?)
-    }
-}
-
-/// The digests of the tree's entries, read run by run.
-struct Digests {
-    entries: Entries,
-    /// The first index of each run, the last one used last.
-    runs: Mutex<Vec<(u64, Vec<Digest>)>>,
-}
-
-impl Digests {
-    fn of(entries: Entries) -> Self {
-        Self { entries, runs: Mutex::default() }
-    }
-
-    fn get(&self, index: u64) -> Option<Digest> {
-        let first = index - index % FILE_ENTRIES;
-        let mut runs = self.runs.lock();
-        let run = match runs.iter().position(|(begins, _)| *begins == first) {
-            Some(at) => runs.remove(at),
-            None => {
-                let end = self.entries.len().ok()?.min(first + FILE_ENTRIES);
-                (first, self.entries.read(first, end).ok()?)
-            }
-        };
-        let digest = usize::try_from(index - first).ok().and_then(|at| run.1.get(at)).copied();
-        if runs.len() >= RUNS_MAX {
-            runs.remove(0);
-        }
-        // A run that was read before it was full is read again for what came since.
-        if digest.is_some() {
-            runs.push(run);
-        }
-        digest
+        });
+        let replaced = replaced?.clone();
+        // Under the lake's lock, as a settle does, so that versions are published in their order.
+        self.shared.publish(|snapshot| snapshot.lake = replaced);
+        Ok(())
     }
 }

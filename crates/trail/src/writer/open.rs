@@ -18,6 +18,7 @@ use super::signer::Signer;
 use super::work::SealState;
 use super::{Inner, Recovered, Writer};
 use crate::entries::{Entries, EntriesError, EntriesWriter};
+use crate::erasure::pending;
 use crate::folder::Folder;
 use crate::hot::{Hot, HotRecord};
 use crate::lock::{LockError, WriterLock};
@@ -128,6 +129,7 @@ impl Writer {
         shared.progress(|progress| {
             (progress.durable, progress.sealed, progress.settled) = (found.records, size, settled);
         });
+        let erasure_pending = pending::read(host, folder)?.is_some();
         let inner = Arc::new(Inner {
             host: host.clone(),
             folder: folder.clone(),
@@ -140,6 +142,8 @@ impl Writer {
             interrupt: lake::Interrupt::default(),
             journal,
             signer,
+            erasing: Mutex::default(),
+            erasure_pending: erasure_pending.into(),
             _lock: lock,
         });
         // Made first: if the second thread cannot be started, dropping it ends the first and gives up the lock.

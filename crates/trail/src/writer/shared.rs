@@ -40,6 +40,7 @@ pub(super) struct Progress {
     pub(super) sealed: u64,
     pub(super) settled: u64,
     pub(super) settle_error: Option<Arc<str>>,
+    pub(super) erase_error: Option<Arc<str>>,
     pub(super) compact_error: Option<Arc<str>>,
     pub(super) scrub_error: Option<Arc<str>>,
     /// Appenders that wait for a settle to make room in the journal.

@@ -1,12 +1,13 @@
 //! What the writer does by itself: sealing what is durable, and settling what is sealed.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use record::Stored;
 use tlog::SigningKey;
 
-use super::Inner;
+use super::{Inner, Stopped};
 use crate::entries::EntriesWriter;
 use crate::seal::{SealError, SealPlan, Sealed};
 use crate::settle::{self, SettleError};
@@ -74,6 +75,7 @@ impl Inner {
     /// Settles when it is time, until the writer closes.
     pub(super) fn settle_until_closed(&self) {
         let mut due = self.host.monotonic() + self.options.settle_every;
+        self.try_to_finish_erasure();
         loop {
             let mut progress = self.shared.progress.lock();
             if progress.closing || progress.stopped.is_some() {
@@ -83,6 +85,12 @@ impl Inner {
             let full = self.journal.backlog_bytes() >= self.options.settle_bytes || progress.waiting_for_room > 0;
             let full = full && progress.settle_error.is_none();
             let now = self.host.monotonic();
+            if !unsettled && now >= due && self.erasure_pending.load(Ordering::Acquire) {
+                drop(progress);
+                due = now + self.options.settle_every;
+                self.try_to_finish_erasure();
+                continue;
+            }
             if !unsettled || !(full || now >= due) {
                 let rest = due.saturating_sub(now).max(Duration::from_millis(50)).min(Duration::from_secs(1));
                 self.shared.changed.wait_for(&mut progress, rest);
@@ -95,7 +103,29 @@ impl Inner {
                 let error: Arc<str> = error.to_string().into();
                 self.shared.progress(|progress| progress.settle_error = Some(error));
             }
+            self.try_to_finish_erasure();
         }
+    }
+
+    fn try_to_finish_erasure(&self) {
+        let error = self.finish_erasure().err().map(|error| error.to_string().into());
+        self.shared.progress(|progress| progress.erase_error = error);
+    }
+
+    /// Waits until all records that are durable now are under a signed checkpoint.
+    pub(super) fn wait_sealed(&self) -> Result<(), Stopped> {
+        let durable = self.shared.progress.lock().durable;
+        self.shared.wait(|progress| progress.sealed >= durable)
+    }
+
+    /// Settles all records that are durable now.
+    pub(super) fn settle_all(&self) -> Result<(), SettleError> {
+        self.wait_sealed()?;
+        let end = self.shared.progress.lock().sealed;
+        while self.shared.snapshot.load().settled() < end {
+            self.settle()?;
+        }
+        Ok(())
     }
 
     pub(super) fn settle(&self) -> Result<(), SettleError> {

@@ -83,3 +83,67 @@ fn a_clock_at_the_ends_of_time_breaks_nothing() {
         assert_eq!(fixture.check(&[]).verdict, Verdict::Consistent, "at {now}");
     }
 }
+
+/// A clock that shows another time at each look: what a bad time server, a resumed machine and a wrong battery make of it.
+struct Jitter {
+    dice: parking_lot::Mutex<Dice>,
+    edges: bool,
+    running: host::SystemClock,
+}
+
+impl host::Clock for Jitter {
+    fn now_ns(&self) -> i64 {
+        let mut dice = self.dice.lock();
+        let hours = (1 + dice.roll(24 * 365)) as i64 * 3_600_000_000_000;
+        match dice.roll(if self.edges { 10 } else { 6 }) {
+            0 => NOON - hours,
+            1 => NOON + hours,
+            6 => i64::MIN,
+            7 => i64::MAX,
+            8 => -1,
+            9 => 0,
+            _ => NOON + dice.roll(2_000_000) as i64 - 1_000_000,
+        }
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.running.monotonic()
+    }
+}
+
+/// Appends from many threads, seals and settles under a clock that is never right: `received` never goes back, and all
+/// work goes on.
+#[test]
+fn under_a_clock_that_is_never_right_everything_goes_on() {
+    for (seed, edges) in (0..if long() { 40 } else { 4 }).zip([false, true].into_iter().cycle()) {
+        let fixture = Fixture::new();
+        let clock = Jitter { dice: parking_lot::Mutex::new(Dice(seed)), edges, running: host::SystemClock::new() };
+        let host = Host::builder().clock(clock).build();
+        let (seal_every, settle_every) = (Duration::from_millis(1), Duration::from_millis(10));
+        let options = Options { seal_every, settle_every, ..by_hand() };
+        let writer = fixture.open_as(&host, options).unwrap();
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let writer = &writer;
+                scope.spawn(move || {
+                    for at in (0..60).step_by(3) {
+                        let first = thread * 1_000 + at;
+                        writer.append(records(first..first + 3), Intake::Import).unwrap();
+                    }
+                });
+            }
+        });
+        writer.wait_sealed().unwrap();
+        // Brought about by the writer itself, whatever the wall clock says.
+        while writer.status().settled < 240 {
+            assert_eq!((writer.status().settle_error, writer.stopped().is_some()), (None, false));
+            std::thread::yield_now();
+        }
+        writer.close().unwrap();
+        let reader = trail::Reader::new(&Host::system(), &fixture.folder).snapshot().unwrap();
+        let received: Vec<i64> =
+            (0..reader.end()).map(|index| reader.get(index).unwrap().unwrap().stored.stamp.received).collect();
+        assert!(received.len() == 240 && received.is_sorted(), "seed {seed}: {received:?}");
+        assert_eq!(fixture.check(&[fixture.pin()]).verdict, Verdict::Valid, "seed {seed}");
+    }
+}

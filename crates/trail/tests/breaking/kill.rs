@@ -205,6 +205,7 @@ fn a_writer_killed_at_any_moment_loses_nothing() {
     let seed: u64 = seed.unwrap_or_else(|| u64::from_be_bytes(Host::system().random()));
     println!("ONRECORD_TEST_SEED={seed}");
     let (mut killed, mut in_recovery, mut records, mut checkpoints) = (0, 0, 0, 0);
+    let mut count = Count::default();
     while killed < kills() {
         let fixture = Fixture::named("example.com/kill", tempfile::tempdir().unwrap());
         let froms = vec![0; THREADS as usize];
@@ -226,9 +227,11 @@ fn a_writer_killed_at_any_moment_loses_nothing() {
         there.sort_unstable();
         assert_eq!(there, sent);
         records += all.len();
+        count.faults(KILLS_OF_A_TRAIL as usize, hunt.told.receipts.len());
         checkpoints += hunt.told.checkpoints.len();
     }
     println!(
         "{killed} kills, {in_recovery} of them before the trail was open; {records} records, {checkpoints} checkpoints"
     );
+    count.print("kills at random");
 }

@@ -4,11 +4,14 @@
 
 mod clock;
 mod disk_full;
+mod erasure;
 mod ids;
 mod kill;
 mod live;
 mod model;
+mod power_cut;
 mod scrub;
+mod small_disk;
 mod socket;
 mod steps;
 mod support;

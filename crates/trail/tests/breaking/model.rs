@@ -1,88 +1,163 @@
-//! The trail against a plain list: whatever is done to it in whatever order, it holds what the list holds (I1, I2, I7,
+//! The trail against a plain list: whatever is done to it in whatever order, every answer is the list's (I1, I2, I7,
 //! I14, T8).
+//!
+//! A run is a list of acts that no act's success depends on, so that it shrinks to the few that matter.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use record::Digest;
-use trail::{Intake, Outcome, Refusal, Snapshot, Verdict, Writer};
+use record::{Digest, Parts, Record};
+use tlog::{leaf_hash, verify_inclusion};
+use trail::{Found, Intake, Outcome, ProofError, Reader, Refusal, Snapshot, Verdict, Writer};
 use uuid::Uuid;
 
 use crate::support::*;
 
+/// Records that acts are about: few, so that they meet again.
+const NUMBERS: u64 = 40;
+
 /// One thing that is done to a trail.
 #[derive(Debug, Clone)]
 enum Act {
-    /// Records of these numbers in one batch; a number that came before is a duplicate, a late fact or both.
-    Append(Vec<u64>),
-    /// A record of that number with other content.
-    Conflict(u64),
-    /// A live record whose id is out of the window, and one without an id.
-    Foreign,
+    /// One batch. Records are duplicates, late facts or conflicts by what was sent before them, in it too.
+    Append(Intake, Vec<Sent>),
     Seal,
     Settle,
     /// Closed and opened again.
     Reopen,
+    /// Let go without being closed, and opened again.
+    Drop,
     /// The process is gone between two system calls: the files as they stand, opened elsewhere.
     Crash,
+    /// A record is looked up by its id and by its index, with what is about it, and proven.
+    LookUp(u64),
+    /// All is read by another process, and checked, while the writer runs.
+    Check,
     /// A snapshot is taken and held.
     Hold,
     /// The oldest snapshot that is held is looked through, and let go.
     Look,
 }
 
-fn act() -> impl Strategy<Value = Act> {
+/// A record of a batch.
+#[derive(Debug, Clone, Copy)]
+enum Sent {
+    /// The record of that number.
+    Plain(u64),
+    /// One of the same id with other content.
+    Other(u64),
+    /// One without an id; the same content each time, and a record of its own each time.
+    Anonymous,
+    /// One whose id is out of the window of live records.
+    Old,
+}
+
+impl Sent {
+    fn record(self) -> Record {
+        match self {
+            Sent::Plain(n) => record(n),
+            Sent::Other(n) => parse(&json(n).replacen(r#""output":{"#, r#""output":{"other":true,"#, 1)),
+            Sent::Anonymous => parse(r#"{"kind":"config","context":{"a":[1,"two",null]}}"#),
+            Sent::Old => parse(&json(999).replace("0190a5c2", "0100a5c2")),
+        }
+    }
+}
+
+fn sent() -> impl Strategy<Value = Sent> {
     prop_oneof![
-        6 => prop::collection::vec(0u64..60, 1..6).prop_map(Act::Append),
-        1 => (0u64..60).prop_map(Act::Conflict),
-        1 => Just(Act::Foreign),
+        8 => (0..NUMBERS).prop_map(Sent::Plain),
+        2 => (0..NUMBERS).prop_map(Sent::Other),
+        1 => Just(Sent::Anonymous),
+    ]
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    // The records' ids are of 2024, so that a live one is too old: what is live has none, or one that is refused.
+    let live = prop::collection::vec(prop_oneof![Just(Sent::Anonymous), Just(Sent::Old)], 1..4);
+    prop_oneof![
+        6 => prop::collection::vec(sent(), 1..7).prop_map(|batch| Act::Append(Intake::Import, batch)),
+        1 => live.prop_map(|batch| Act::Append(Intake::Live, batch)),
         2 => Just(Act::Seal),
         2 => Just(Act::Settle),
         1 => Just(Act::Reopen),
+        1 => Just(Act::Drop),
         1 => Just(Act::Crash),
+        3 => (0..NUMBERS).prop_map(Act::LookUp),
+        1 => Just(Act::Check),
         1 => Just(Act::Hold),
         1 => Just(Act::Look),
     ]
 }
 
-/// What the trail must hold.
+/// The plain list.
 #[derive(Default)]
 struct Model {
-    /// The id of each record, in order.
-    ids: Vec<Uuid>,
+    kept: Vec<Kept>,
     at: HashMap<Uuid, u64>,
-    /// Numbers whose first record was the one with other content.
-    odd: HashSet<u64>,
-    /// The digests that were told.
-    digests: BTreeMap<u64, Digest>,
+}
+
+/// A record as it was sent and as it was told.
+struct Kept {
+    id: Uuid,
+    digest: Digest,
+    parts: Parts,
+    about: Option<Uuid>,
 }
 
 impl Model {
-    /// Holds an outcome against the list: the first of an id is the next index, any other is that one again.
-    fn kept(&mut self, id: Option<Uuid>, outcome: &Outcome) -> Result<(), TestCaseError> {
-        let Outcome::Kept(receipt) = outcome else {
-            return Err(TestCaseError::fail(format!("refused: {outcome:?}")));
-        };
-        let known = id.and_then(|id| self.at.get(&id).copied());
-        prop_assert_eq!(receipt.again, known.is_some());
-        let index = known.unwrap_or(self.ids.len() as u64);
-        prop_assert_eq!(receipt.index, index);
-        if known.is_none() {
-            self.ids.push(receipt.id);
-            self.at.insert(receipt.id, index);
+    fn len(&self) -> u64 {
+        self.kept.len() as u64
+    }
+
+    fn of(&self, id: &Uuid) -> Option<(u64, &Kept)> {
+        let index = *self.at.get(id)?;
+        Some((index, &self.kept[index as usize]))
+    }
+
+    /// Holds an answer against the list, and takes a new record into it.
+    fn answered(&mut self, record: &Record, intake: Intake, outcome: &Outcome) -> Result<(), TestCaseError> {
+        let earlier = record.id.and_then(|id| self.of(&id));
+        match (earlier, outcome) {
+            (Some((first, kept)), Outcome::Kept(receipt)) => {
+                prop_assert!(receipt.again && kept.parts == record.parts, "{outcome:?}");
+                prop_assert_eq!((receipt.index, receipt.id, receipt.digest), (first, kept.id, kept.digest));
+            }
+            (Some((first, kept)), Outcome::Refused(Refusal::Conflict { index, .. })) => {
+                prop_assert_eq!(*index, first);
+                prop_assert!(kept.parts != record.parts, "the same record is no conflict");
+            }
+            (None, Outcome::Kept(receipt)) => {
+                prop_assert!(!receipt.again);
+                prop_assert_eq!(receipt.index, self.len());
+                prop_assert!(record.id.is_none_or(|id| id == receipt.id));
+                let about = record.about.and_then(|about| self.of(&about)).map(|(_, kept)| kept.digest.0);
+                prop_assert_eq!(receipt.stamp.about_digest, about);
+                self.at.insert(receipt.id, receipt.index);
+                let (parts, about) = (record.parts.clone(), record.about);
+                self.kept.push(Kept { id: receipt.id, digest: receipt.digest, parts, about });
+            }
+            (None, Outcome::Refused(Refusal::TooOld { .. })) => {
+                prop_assert!(intake == Intake::Live && record.id.is_some());
+            }
+            (_, outcome) => return Err(TestCaseError::fail(format!("{outcome:?}"))),
         }
-        let first = *self.digests.entry(index).or_insert(receipt.digest);
-        prop_assert_eq!(first, receipt.digest, "the first receipt again");
         Ok(())
     }
 
+    /// What a reader sees are the first `end` of the list.
     fn agrees(&self, all: &BTreeMap<u64, (Uuid, Digest)>, end: u64) -> Result<(), TestCaseError> {
+        let expected = self.kept.iter().take(end as usize).map(|kept| (kept.id, kept.digest));
+        prop_assert!(all.values().copied().eq(expected), "{all:?}");
         prop_assert_eq!(all.len() as u64, end);
-        for (index, (id, digest)) in all {
-            prop_assert_eq!(self.ids.get(*index as usize), Some(id));
-            prop_assert_eq!(self.digests.get(index), Some(digest));
-        }
+        Ok(())
+    }
+
+    fn is(&self, found: &Found, index: u64) -> Result<(), TestCaseError> {
+        let kept = &self.kept[index as usize];
+        prop_assert_eq!(found.index, index);
+        prop_assert_eq!((found.stored.stamp.id, found.digest), (kept.id, kept.digest));
+        prop_assert_eq!(found.stored.parts(), Some(&kept.parts));
         Ok(())
     }
 }
@@ -91,7 +166,7 @@ struct World {
     fixture: Fixture,
     writer: Option<Writer>,
     model: Model,
-    held: std::collections::VecDeque<(Arc<Snapshot>, u64)>,
+    held: VecDeque<(Arc<Snapshot>, u64)>,
     /// Trails that crashed: their snapshots may be held still.
     past: Vec<Fixture>,
     pins: Vec<Vec<u8>>,
@@ -101,16 +176,16 @@ impl World {
     fn new() -> World {
         let fixture = Fixture::new();
         let writer = Some(fixture.open());
-        World { fixture, writer, model: Model::default(), held: Default::default(), past: Vec::new(), pins: Vec::new() }
+        World { fixture, writer, model: Model::default(), held: VecDeque::new(), past: Vec::new(), pins: Vec::new() }
     }
 
     fn writer(&self) -> &Writer {
         self.writer.as_ref().unwrap()
     }
 
-    fn reopened(&mut self) -> Result<(), TestCaseError> {
+    fn open(&mut self) -> Result<(), TestCaseError> {
         let writer = self.fixture.open();
-        prop_assert_eq!(writer.recovered().records, self.model.ids.len() as u64);
+        prop_assert_eq!(writer.recovered().records, self.model.len());
         prop_assert!(writer.recovered().torn_tail.is_none());
         self.writer = Some(writer);
         Ok(())
@@ -118,62 +193,37 @@ impl World {
 
     fn act(&mut self, act: &Act) -> Result<(), TestCaseError> {
         match act {
-            Act::Append(numbers) => {
-                let batch: Vec<record::Record> = numbers.iter().map(|n| record(*n)).collect();
-                let outcomes = self.writer().append(batch, Intake::Import).unwrap();
-                prop_assert_eq!(outcomes.len(), numbers.len());
-                for (n, outcome) in numbers.iter().zip(&outcomes) {
-                    match self.model.odd.contains(n) {
-                        false => self.model.kept(Some(id(*n)), outcome)?,
-                        true => prop_assert!(is_conflict(outcome), "{outcome:?}"),
-                    }
-                }
-            }
-            Act::Conflict(n) => {
-                let other = json(*n).replacen(r#""output":{"#, r#""output":{"other":true,"#, 1);
-                let outcomes = self.writer().append(vec![parse(&other)], Intake::Import).unwrap();
-                match self.model.at.get(&id(*n)) {
-                    Some(_) if self.model.odd.contains(n) => self.model.kept(Some(id(*n)), &outcomes[0])?,
-                    Some(first) => {
-                        let conflict =
-                            matches!(outcomes[0], Outcome::Refused(Refusal::Conflict { index, .. }) if index == *first);
-                        prop_assert!(conflict, "{outcomes:?}");
-                    }
-                    // It is the first of its id then, and the plain one will be the conflict.
-                    None => {
-                        self.model.kept(Some(id(*n)), &outcomes[0])?;
-                        self.model.odd.insert(*n);
-                    }
-                }
-            }
-            Act::Foreign => {
-                let without = parse(r#"{"kind":"config","context":{"a":[1,"two",null]}}"#);
-                let old = parse(&json(999).replace("0190a5c2", "0100a5c2"));
-                let outcomes = self.writer().append(vec![old, without], Intake::Live).unwrap();
-                prop_assert!(matches!(outcomes[0], Outcome::Refused(Refusal::TooOld { .. })), "{outcomes:?}");
-                self.model.kept(None, &outcomes[1])?;
-            }
+            Act::Append(intake, batch) => self.append(*intake, batch)?,
             Act::Seal => {
                 self.writer().wait_sealed().unwrap();
-                prop_assert_eq!(self.writer().status().sealed, self.model.ids.len() as u64);
+                prop_assert_eq!(self.writer().status().sealed, self.model.len());
                 self.pins.extend(std::fs::read(self.fixture.folder.checkpoint()).ok());
             }
             Act::Settle => {
                 self.writer().settle().unwrap();
-                prop_assert_eq!(self.writer().status().settled, self.model.ids.len() as u64);
+                prop_assert_eq!(self.writer().status().settled, self.model.len());
             }
             Act::Reopen => {
                 self.writer.take().unwrap().close().unwrap();
-                self.reopened()?;
+                self.open()?;
+            }
+            Act::Drop => {
+                drop(self.writer.take());
+                self.open()?;
             }
             Act::Crash => {
                 // The writer goes on over there while the copy is made: a moment between any two of its calls.
                 let copy = self.fixture.copy();
                 drop(self.writer.take());
                 self.past.push(std::mem::replace(&mut self.fixture, copy));
-                self.reopened()?;
+                self.open()?;
             }
-            Act::Hold => self.held.push_back((self.writer().snapshot(), self.model.ids.len() as u64)),
+            Act::LookUp(n) => self.look_up(*n)?,
+            Act::Check => {
+                self.model.agrees(&all(&self.fixture.folder), self.model.len())?;
+                self.verifies()?;
+            }
+            Act::Hold => self.held.push_back((self.writer().snapshot(), self.model.len())),
             Act::Look => {
                 if let Some((snapshot, end)) = self.held.pop_front() {
                     self.model.agrees(&all_of(&snapshot), end)?;
@@ -181,36 +231,75 @@ impl World {
             }
         }
         let status = self.writer().status();
-        prop_assert_eq!(status.records, self.model.ids.len() as u64);
+        prop_assert_eq!(status.records, self.model.len());
         prop_assert!(status.settled <= status.sealed && status.sealed <= status.records);
         Ok(())
     }
 
-    fn ends_well(mut self) -> Result<(), TestCaseError> {
-        let end = self.model.ids.len() as u64;
-        for (id, index) in &self.model.at {
-            let found = self.writer().snapshot().find(id).unwrap();
-            prop_assert_eq!(found.map(|found| found.index), Some(*index));
+    fn append(&mut self, intake: Intake, batch: &[Sent]) -> Result<(), TestCaseError> {
+        let batch: Vec<Record> = batch.iter().map(|sent| sent.record()).collect();
+        let outcomes = self.writer().append(batch.clone(), intake).unwrap();
+        prop_assert_eq!(outcomes.len(), batch.len());
+        for (record, outcome) in batch.iter().zip(&outcomes) {
+            self.model.answered(record, intake, outcome)?;
         }
+        Ok(())
+    }
+
+    fn look_up(&self, n: u64) -> Result<(), TestCaseError> {
+        let (id, snapshot) = (id(n), self.writer().snapshot());
+        let about: Vec<u64> = snapshot.about(&id).unwrap().iter().map(|found| found.index).collect();
+        let is_about = |(_, kept): &(usize, &Kept)| kept.about == Some(id);
+        let expected = self.model.kept.iter().enumerate().filter(is_about).map(|(index, _)| index as u64);
+        prop_assert!(expected.eq(about.iter().copied()), "{about:?}");
+        prop_assert!(snapshot.get(self.model.len()).unwrap().is_none());
+        let (by_id, kept) = (snapshot.find(&id).unwrap(), self.model.of(&id));
+        prop_assert_eq!(by_id.is_some(), kept.is_some());
+        let (Some(by_id), Some((index, kept))) = (by_id, kept) else { return Ok(()) };
+        self.model.is(&by_id, index)?;
+        self.model.is(&snapshot.get(index).unwrap().unwrap(), index)?;
+        match snapshot.prove(&by_id) {
+            Ok(proof) => {
+                let signed = proof.checkpoint.checkpoint();
+                prop_assert!(index < signed.size() && signed.size() == snapshot.sealed());
+                let leaf = leaf_hash(&kept.digest.0);
+                let holds = verify_inclusion(&leaf, index, signed.size(), &signed.root(), &proof.proof.path);
+                prop_assert_eq!(holds, Ok(()));
+            }
+            Err(ProofError::NotSealed { sealed, .. }) => prop_assert!(index >= sealed && sealed == snapshot.sealed()),
+            Err(error) => return Err(TestCaseError::fail(error.to_string())),
+        }
+        Ok(())
+    }
+
+    /// The full check, which another process could make. How many records it found sealed.
+    fn verifies(&self) -> Result<u64, TestCaseError> {
+        let report = self.fixture.check(&self.pins);
+        let good = if self.pins.is_empty() { Verdict::Consistent } else { Verdict::Valid };
+        prop_assert_eq!(report.verdict, good, "{:#?}", report);
+        prop_assert!(report.size <= self.model.len());
+        Ok(report.size)
+    }
+
+    fn ends_well(mut self) -> Result<(), TestCaseError> {
+        let end = self.model.len();
+        (0..NUMBERS).try_for_each(|n| self.look_up(n))?;
         while let Some((snapshot, end)) = self.held.pop_front() {
             self.model.agrees(&all_of(&snapshot), end)?;
         }
         self.writer.take().unwrap().close().unwrap();
         self.model.agrees(&all(&self.fixture.folder), end)?;
-        let report = self.fixture.check(&self.pins);
-        let good = if self.pins.is_empty() { Verdict::Consistent } else { Verdict::Valid };
-        prop_assert_eq!(report.verdict, good, "{:#?}", report);
-        prop_assert_eq!(report.size, end, "closing seals");
+        prop_assert_eq!(self.verifies()?, end, "closing seals");
+        let snapshot = Reader::new(&host::Host::system(), &self.fixture.folder).snapshot().unwrap();
+        for index in 0..end {
+            self.model.is(&snapshot.get(index).unwrap().unwrap(), index)?;
+        }
         Ok(())
     }
 }
 
-fn is_conflict(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Refused(Refusal::Conflict { .. }))
-}
-
 proptest! {
-    #![proptest_config(ProptestConfig { cases: if long() { 400 } else { 24 }, max_shrink_iters: 200, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: if long() { 400 } else { 24 }, max_shrink_iters: 400, ..Default::default() })]
 
     #[test]
     fn a_trail_is_a_list_whatever_is_done_to_it(acts in prop::collection::vec(act(), 1..25)) {

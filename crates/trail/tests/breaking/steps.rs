@@ -207,8 +207,16 @@ const EXPECTED: &[(Phase, &str, Ended)] = &[
 ];
 
 /// Visits at which the call finds nothing, which is an answer: a fault after it is not reached.
-const FINDS_NOTHING: &[(&str, u64)] =
-    &[("checkpoint.read", 1), ("checkpoint.read", 2), ("entries.open", 1), ("last-signed.read", 1)];
+const FINDS_NOTHING: &[(&str, u64)] = &[
+    ("checkpoint.read", 1),
+    ("checkpoint.read", 2),
+    ("entries.open", 1),
+    ("last-signed.read", 1),
+    ("erasure.read", 1),
+    ("erasure.read", 2),
+    // The lock's file is there already.
+    ("lock.create", 2),
+];
 
 fn expected(Case { phase, point, nth, fault }: &Case) -> Ended {
     if matches!(fault, Fault::FailAfter(_)) && FINDS_NOTHING.contains(&(point, *nth)) {
@@ -275,7 +283,7 @@ fn is_look_up(case: &Case) -> bool {
 #[test]
 fn whatever_step_fails_nothing_acknowledged_is_lost() {
     let faults = [Fault::FailBefore(ENOSPC), Fault::FailAfter(EIO), Fault::ShortWrite(ENOSPC)];
-    let mut seen: BTreeMap<Ended, usize> = BTreeMap::new();
+    let (mut seen, mut count): (BTreeMap<Ended, usize>, Count) = Default::default();
     for case in cases(&faults, 7).iter().filter(|case| !is_look_up(case)) {
         let name = case.name();
         let fixture = Fixture::new();
@@ -289,11 +297,13 @@ fn whatever_step_fails_nothing_acknowledged_is_lost() {
         });
         assert_eq!(ended, expected(case), "{name}");
         *seen.entry(ended).or_default() += 1;
+        count.faults(1, told.receipts.len());
         // As the fault left it, then recovered.
         holds(&fixture.folder, &told, &name);
         recovers(&fixture, &mut told, &sent(), &name);
     }
     println!("{seen:?}");
+    count.print("calls of the host");
 }
 
 /// The process ends before or after any step. What it was told before is there.
@@ -302,7 +312,7 @@ fn whatever_step_is_the_last_nothing_acknowledged_is_lost() {
     if let Some(role) = role() {
         return life_of_a_child(&role);
     }
-    let mut killed = 0;
+    let mut count = Count::default();
     for case in cases(&[Fault::KillBefore, Fault::KillAfter], 11) {
         let fixture = Fixture::new();
         let kill = if case.fault == Fault::KillBefore { "kill-before" } else { "kill-after" };
@@ -327,11 +337,11 @@ fn whatever_step_is_the_last_nothing_acknowledged_is_lost() {
             }
         }
         assert!(!child.wait().unwrap().success());
-        killed += 1;
+        count.faults(1, told.receipts.len());
         holds(&fixture.folder, &told, &case.name());
         recovers(&fixture, &mut told, &sent(), &case.name());
     }
-    println!("{killed} killed");
+    count.print("kills at calls of the host");
 }
 
 fn life_of_a_child(row: &str) {

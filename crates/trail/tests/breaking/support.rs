@@ -220,7 +220,7 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// What the world was told: receipts by index, and checkpoints.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Told {
     pub receipts: BTreeMap<u64, (Uuid, Digest)>,
     pub checkpoints: Vec<Vec<u8>>,
@@ -301,6 +301,33 @@ pub fn recovers(fixture: &Fixture, told: &mut Told, sent: &[Record], after: &str
     writer.close().unwrap();
     let all = holds(&fixture.folder, told, after);
     assert_eq!(all.len(), sent.len(), "after {after}: each record once, and no other");
+}
+
+/// How many faults a test has struck, and how many records had been acknowledged by then. A test fails when one of them
+/// is lost or there twice, so who comes to print has lost none.
+#[derive(Default)]
+pub struct Count {
+    struck: usize,
+    acknowledged: usize,
+}
+
+impl Count {
+    pub fn faults(&mut self, struck: usize, acknowledged: usize) {
+        self.struck += struck;
+        self.acknowledged += acknowledged;
+    }
+
+    /// Says so, and adds it to the file that `make test-long` sums up.
+    pub fn print(&self, what: &str) {
+        let line = format!("{} faults, {} acknowledged, 0 lost, 0 doubled: {what}\n", self.struck, self.acknowledged);
+        print!("{line}");
+        if let Some(path) = std::env::var_os("ONRECORD_TEST_FAULTS") {
+            use std::io::Write as _;
+            #[allow(clippy::disallowed_methods, reason = "this is no file of record")]
+            let mut file = std::fs::File::options().create(true).append(true).open(path).unwrap();
+            file.write_all(line.as_bytes()).unwrap();
+        }
+    }
 }
 
 /// Parts of a test that run as a process of their own: this very test again, with `role` in its environment.

@@ -16,7 +16,9 @@ use crate::support::*;
 fn trail() -> (Fixture, Vec<u8>) {
     let fixture = Fixture::new();
     let writer = fixture.open();
-    writer.append(records(0..40), Intake::Import).unwrap();
+    let declared = [(38, 12, Part::ALL.as_slice()), (39, 15, &[Part::Subject, Part::Inputs])];
+    let declared = declared.map(|(n, index, parts)| parse(&erasure_json(n, index, parts)));
+    writer.append(records(0..38).into_iter().chain(declared).collect(), Intake::Import).unwrap();
     writer.wait_sealed().unwrap();
     writer.close().unwrap();
     settle_with_tombstones(&fixture);
@@ -34,7 +36,14 @@ fn trail() -> (Fixture, Vec<u8>) {
     (fixture, pin)
 }
 
-/// What an erasure will leave behind: the lake holds tombstones whose digests are those that were sealed.
+/// The record that declares what [`settle_with_tombstones`] takes.
+fn erasure_json(n: u64, index: u64, parts: &[Part]) -> String {
+    let parts: Vec<&str> = parts.iter().map(|part| part.name()).collect();
+    let context = format!(r#"{{"format":1,"indices":[{index}],"parts":{parts:?},"basis":"GDPR 17","by":"dpo"}}"#);
+    format!(r#"{{"id":"{}","kind":"erasure","context":{context}}}"#, id(n))
+}
+
+/// What an erasure leaves behind: the lake holds tombstones whose digests are those that were sealed.
 fn settle_with_tombstones(fixture: &Fixture) {
     let reader = trail::Reader::new(&Host::system(), &fixture.folder).snapshot().unwrap();
     let mut stored: Vec<(u64, record::Stored)> = reader.hot().map(|hot| (hot.index, hot.stored.clone())).collect();

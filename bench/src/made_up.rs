@@ -1,0 +1,40 @@
+//! Decisions of 20 features and 20 attributions, from a seed.
+
+use crate::data::Random;
+
+const ID: &str = "00000000-0000-7000-8000-000000000000";
+
+/// JSON lines whose id, time, trace and sequence number are to be replaced.
+pub fn lines(count: usize, seed: u64) -> Vec<String> {
+    let mut random = Random(seed);
+    (0..count).map(|n| line(n, &mut random)).collect()
+}
+
+fn line(n: usize, random: &mut Random) -> String {
+    let (mut inputs, mut values) = (String::new(), String::new());
+    for feature in 0..20 {
+        let value = match feature % 4 {
+            0 => format!("{}", (random.unit() * 1000.0) as i64),
+            1 => format!("{:.2}", random.unit() * 50_000.0),
+            2 => format!("\"category {}\"", (random.unit() * 12.0) as i64),
+            _ => format!("{}", random.unit() > 0.5),
+        };
+        let comma = if feature > 0 { "," } else { "" };
+        inputs.push_str(&format!("{comma}\"feature_{feature:02}\":{value}"));
+        // As a library that computes in f32 hands them over.
+        values.push_str(&format!("{comma}\"feature_{feature:02}\":{}", f64::from((random.unit() - 0.5) as f32)));
+    }
+    let score = random.unit();
+    let (class, adverse) = if score > 0.6 { ("deny", true) } else { ("approve", false) };
+    format!(
+        "{{\"id\":\"{ID}\",\"kind\":\"decision\",\"time\":\"\",\"producer\":{{\"name\":\"credit-api\",\
+         \"instance\":\"018e0000-0000-7000-8000-000000000001\",\"seq\":0}},\"trace\":{{\"trace_id\":\"\"}},\
+         \"model\":{{\"name\":\"credit-risk\",\"version\":\"1.2.0\"}},\
+         \"result\":{{\"class\":\"{class}\",\"adverse\":{adverse}}},\
+         \"subject\":{{\"id\":\"customer-{}\",\"case\":\"application-{n}\"}},\"inputs\":{{{inputs}}},\
+         \"parameters\":{{\"threshold\":0.6}},\"output\":{{\"score\":{score},\"decision\":\"{class}\"}},\
+         \"explanation\":{{\"method\":\"shap.tree\",\"base\":-0.31,\"values\":{{{values}}}}},\
+         \"context\":{{\"environment\":\"production\",\"git_commit\":\"9f1c2ab\"}}}}",
+        (random.unit() * 100_000.0) as u32,
+    )
+}

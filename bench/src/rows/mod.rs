@@ -1,0 +1,8 @@
+//! One module a row.
+
+pub mod append;
+pub mod bytes;
+pub mod memory;
+pub mod recover;
+pub mod seal;
+pub mod verify;

@@ -1,0 +1,57 @@
+//! The `onrecord` command: arguments in, words out. Everything that lasts is done by the crates below it.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod append;
+mod args;
+mod case_file;
+mod chart;
+mod compact;
+mod completions;
+mod demo;
+mod exit;
+mod failure;
+mod fields;
+mod find;
+mod init;
+#[doc(hidden)]
+pub mod input;
+mod intake;
+mod number;
+mod object;
+mod progress;
+mod proof_file;
+mod prove;
+mod scan;
+mod session;
+mod show;
+mod stats;
+mod stop;
+mod style;
+mod table;
+mod text;
+mod time;
+mod verify;
+mod writer;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+/// Does what the process's arguments ask for.
+pub fn run() -> ExitCode {
+    let args = args::Args::parse();
+    let session = session::Session::new(&args.global);
+    let done = match args.verb {
+        args::Verb::Init(args) => init::run(&session, &args),
+        args::Verb::Append(args) => append::run(&session, &args),
+        args::Verb::Show(args) => show::run(&session, &args),
+        args::Verb::Prove(args) => prove::run(&session, &args),
+        args::Verb::Verify(args) => verify::run(&session, &args),
+        args::Verb::Compact(args) => compact::run(&session, &args),
+        args::Verb::Stats(args) => stats::run(&session, &args),
+        args::Verb::Demo(args) => demo::run(&session, &args),
+        args::Verb::Completions(args) => completions::run(&session, &args),
+    };
+    done.unwrap_or_else(|failure| session.failed(&failure)).into()
+}
