@@ -301,7 +301,7 @@ fn times_are_one_value_in_any_spelling() {
             let record = parse(&with(&format!("\"time\":{text}"))).unwrap();
             assert_eq!(record.time_ns, Some(ns), "{text}");
             // Written out and read again it has the same canonical bytes.
-            let json = record::part_to_json(Part::Envelope, record.parts.get(Part::Envelope).unwrap()).unwrap();
+            let json = part_to_json(Part::Envelope, record.parts.get(Part::Envelope).unwrap()).unwrap();
             let fields = json.strip_prefix('{').unwrap().strip_suffix('}').unwrap();
             let again = parse(&format!(r#"{{{fields},"inputs":{{}},"output":1}}"#)).unwrap();
             assert_eq!(again, record, "{text}");
