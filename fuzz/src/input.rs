@@ -31,15 +31,18 @@ pub fn records(input: &[u8]) {
     }
 }
 
+/// Where a record stood, and what it is or why it is none.
+type Piece = (String, Result<Box<Record>, String>);
+
 /// Every item: where it is, and the record or what is wrong; and whether the reading came to its end.
-fn read(bytes: &[u8], format: Format, step: usize) -> (Vec<(String, Result<Box<Record>, String>)>, bool) {
+fn read(bytes: &[u8], format: Format, step: usize) -> (Vec<Piece>, bool) {
     let raw = Piecemeal(Cursor::new(bytes.to_vec()), step);
     let Ok(mut records) = Records::read("file".to_owned(), Box::new(raw), format, LIMITS) else {
         return (Vec::new(), false);
     };
     let mut items = Vec::new();
     loop {
-        match records.next() {
+        match records.read_next() {
             Ok(Some(Item { at, record })) => items.push((at, record)),
             Ok(None) => return (items, true),
             Err(_) => return (items, false),

@@ -170,7 +170,7 @@ impl Script<'_> {
         let mut segments = vec![(index, segment_header(index))];
         while !self.0.is_empty() {
             let op = self.byte();
-            if op % 16 == 0 {
+            if op.is_multiple_of(16) {
                 index = index.wrapping_add(u64::from(op >> 6));
                 if segments.iter().all(|(first, _)| *first < index) {
                     segments.push((index, segment_header(index)));

@@ -78,7 +78,7 @@ pub fn records() -> Vec<(u64, Stored)> {
                 59 - n,
                 n % 2,
                 n % 3,
-                n % 2 == 0
+                n.is_multiple_of(2)
             ),
         }
     };

@@ -119,7 +119,7 @@ fn check_all(session: &Session, sources: &mut [Source]) -> Result<(), Failure> {
     for source in sources {
         source.keep()?;
         let mut records = source.open(Limits::DEFAULT)?;
-        while let Some(item) = records.next()? {
+        while let Some(item) = records.read_next()? {
             all += 1;
             if let Err(reason) = &item.record {
                 bad += 1;

@@ -167,7 +167,7 @@ impl Records {
     }
 
     /// The next record; nothing at the end.
-    pub fn next(&mut self) -> Result<Option<Item>, Failure> {
+    pub fn read_next(&mut self) -> Result<Option<Item>, Failure> {
         let Records { name, reader } = self;
         let unreadable = |error: io::Error| Failure::io("read on in", Path::new(name), &error);
         Ok(match reader {
@@ -234,8 +234,8 @@ mod tests {
         for bytes in [line.to_vec(), packer.finish().unwrap()] {
             let raw = Box::new(Trickle(io::Cursor::new(bytes)));
             let mut records = Records::read("pipe".into(), raw, Format::Ndjson, Limits::DEFAULT).unwrap();
-            assert!(records.next().unwrap().unwrap().record.is_ok());
-            assert!(records.next().unwrap().is_none());
+            assert!(records.read_next().unwrap().unwrap().record.is_ok());
+            assert!(records.read_next().unwrap().is_none());
         }
     }
 }

@@ -71,7 +71,7 @@ fn read_all(sources: &[Source], stop: &Stop, sender: &SyncSender<Message>) -> Re
     for source in sources {
         let mut records = source.open(Limits::DEFAULT)?;
         while !stop.asked() {
-            let Some(item) = records.next()? else { break };
+            let Some(item) = records.read_next()? else { break };
             if sender.send(Message::Item(Box::new(item))).is_err() {
                 return Ok(false);
             }

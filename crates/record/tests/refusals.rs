@@ -1,7 +1,7 @@
 //! What is refused, and the words in which it is: every message says where, what, and what to do.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
-use record::{CborParser, JsonParser, Kind, Limits, Need, Part, Record};
+use record::{CborParser, JsonParser, Kind, Limits, Need, Part, Record, part_to_json};
 
 const MODEL: &str = r#""model":{"name":"m","version":"1"}"#;
 
@@ -212,6 +212,23 @@ fn limits_hold_exactly() {
     insta::assert_snapshot!(messages);
 }
 
+/// However much longer than its canonical bytes a record's JSON is, it is not refused for that.
+#[test]
+fn the_longest_json_that_a_record_is_shown_as_can_be_read_again() {
+    let limits = Limits { record_bytes: 2_000, ..Limits::DEFAULT };
+    // An empty byte string, minus infinity, text of control characters, the least half float.
+    for item in [&b"\x40"[..], b"\xf9\xfc\x00", b"\x66\0\0\0\0\0\0", b"\xf9\x00\x01"] {
+        let count = 1_900 / item.len();
+        let head =
+            [b"\xa2\x64kind\x66config\x67context\xa1\x61a\x99".as_slice(), &(count as u16).to_be_bytes()].concat();
+        let face = [head, item.repeat(count)].concat();
+        let record = CborParser::new(limits).parse(&face).unwrap();
+        let context = part_to_json(Part::Context, record.parts.get(Part::Context).unwrap()).unwrap();
+        let shown = format!(r#"{{"kind":"config","context":{context}}}"#);
+        assert_eq!(JsonParser::new(limits).parse(shown.as_bytes()).unwrap(), record);
+    }
+}
+
 /// A form is a scalar: it stands where any other scalar may, however deep.
 #[test]
 fn forms_count_no_depth() {
@@ -284,7 +301,7 @@ fn times_are_one_value_in_any_spelling() {
             let record = parse(&with(&format!("\"time\":{text}"))).unwrap();
             assert_eq!(record.time_ns, Some(ns), "{text}");
             // Written out and read again it has the same canonical bytes.
-            let json = record::part_to_json(Part::Envelope, record.parts.get(Part::Envelope).unwrap()).unwrap();
+            let json = part_to_json(Part::Envelope, record.parts.get(Part::Envelope).unwrap()).unwrap();
             let fields = json.strip_prefix('{').unwrap().strip_suffix('}').unwrap();
             let again = parse(&format!(r#"{{{fields},"inputs":{{}},"output":1}}"#)).unwrap();
             assert_eq!(again, record, "{text}");

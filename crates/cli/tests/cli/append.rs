@@ -97,10 +97,10 @@ fn what_cannot_be_read_is_told_before_anything_is_written() {
 #[test]
 fn a_line_over_the_limit_is_skipped_and_the_limit_named() {
     let place = Place::with_trail();
-    let long = format!("{{\"inputs\":\"{}\"}}\n", "x".repeat(7 << 20));
+    let long = format!("{{\"inputs\":\"{}\"}}\n", "x".repeat(17 << 20));
     let run = place.run_on(&["append", "trail"], (long + &decision(1)).as_bytes());
     assert_eq!(run.code, 4);
-    assert!(run.err.contains("stdin:1: the line is longer than the limit of 6291456 bytes"), "{}", run.err);
+    assert!(run.err.contains("stdin:1: the line is longer than the limit of 16777216 bytes"), "{}", run.err);
 }
 
 #[test]

@@ -44,21 +44,26 @@ fn whatever_system_call_fails_nothing_acknowledged_is_lost() {
         println!("SKIPPED: strace is missing or may not trace here; apt-get install strace, and allow ptrace");
         return;
     }
-    let base = Place::prepared();
-    let clean = Strace::clean(&base.copy());
-    let mut faults = clean.faults();
+    hunt("a trail with records in lake and journal", &Place::prepared());
+    if long() {
+        hunt("a trail that is new", &Place::fresh());
+    }
+}
+
+fn hunt(of: &str, base: &Place) {
+    let mut faults = Strace::clean(&base.copy()).faults();
     let all = faults.len();
     if !long() {
         // Spread over calls, visits and what goes wrong, and the same ones each time.
         faults = (0..24).map(|n| faults[n * 7_919 % all].clone()).collect();
     }
-    println!("{} of {all} faults", faults.len());
+    println!("{of}: {} of {all} faults", faults.len());
     let (tally, next) = (Tally::default(), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 while let Some(fault) = faults.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    strike(&base, fault, &tally);
+                    strike(base, fault, &tally);
                 }
             });
         }
@@ -66,7 +71,7 @@ fn whatever_system_call_fails_nothing_acknowledged_is_lost() {
     // Nearly all of them must have struck, or this looks for nothing: threads do not do the same in each run.
     let kills = faults.iter().filter(|fault| fault.kills()).count();
     let (killed, idle) = (tally.killed.load(Ordering::Relaxed), tally.idle.load(Ordering::Relaxed));
-    report(&tally);
+    report(&tally, of);
     assert!(killed * 2 > kills, "{killed} were killed of {kills} that had to be");
     assert!(idle * 2 < faults.len(), "{idle} of {} faults met no call", faults.len());
 }
@@ -102,12 +107,12 @@ fn strike(base: &Place, fault: &Fault, tally: &Tally) {
     assert_eq!((lost, doubled), (0, 0), "{fault}: {lost} lost, {doubled} doubled");
 }
 
-fn report(tally: &Tally) {
+fn report(tally: &Tally, what: &str) {
     let of = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
     let (runs, killed, went_on) = (of(&tally.runs), of(&tally.killed), of(&tally.went_on));
     println!("{runs} runs, {killed} killed, {went_on} went on, {} met no fault", of(&tally.idle));
     let line = format!(
-        "{} faults, {} acknowledged, {} lost, {} doubled: system calls of the command\n",
+        "{} faults, {} acknowledged, {} lost, {} doubled: system calls on {what}\n",
         of(&tally.struck),
         of(&tally.acknowledged),
         of(&tally.lost),

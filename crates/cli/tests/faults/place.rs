@@ -25,10 +25,16 @@ fn empty() -> Place {
 }
 
 impl Place {
-    /// A trail with records in the lake and in the journal.
-    pub fn prepared() -> Place {
+    /// A trail without a record.
+    pub fn fresh() -> Place {
         let place = empty();
         assert!(place.run(&["init", "trail", "--origin", "example.com/faults"], "").status.success());
+        place
+    }
+
+    /// A trail with records in the lake and in the journal.
+    pub fn prepared() -> Place {
+        let place = Place::fresh();
         let settled = place.run(&["append", "trail", "--settle"], &decisions(0..SETTLED));
         let hot = place.run(&["append", "trail"], &decisions(SETTLED..IN_JOURNAL));
         assert!(settled.status.success() && hot.status.success());

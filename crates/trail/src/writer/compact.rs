@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use lake::Effort;
+use record::Stored;
 
 use super::Inner;
 use crate::compact::{CompactError, Compacted};
@@ -72,27 +73,30 @@ impl Inner {
     fn compact_once(&self, effort: Effort, done: &mut Compacted) -> Result<bool, CompactError> {
         let snapshot = self.lake.lock().snapshot().clone();
         let Some(files) = lake::choose_compaction(snapshot.files(), effort) else { return Ok(false) };
-        let digests = Digests::new(Entries::new(&self.host, &self.folder), self.shared.snapshot.load().sealed());
-        let mut rewrite = || {
-            let plan = lake::plan_compaction(&snapshot, &files, &self.interrupt)?;
-            let rewritten = plan.carry_out(&|_, _| None, &|index| digests.get(index))?;
-            done.rewritten += files.iter().map(|file| file.rows).sum::<u64>();
-            self.replace(rewritten)?;
-            Ok(true)
-        };
-        let rewritten: Result<bool, lake::RewriteError> = rewrite();
-        Ok(rewritten?)
+        let plan = lake::plan_compaction(&snapshot, &files, &self.interrupt)?;
+        self.make_live(&plan, &|_, _| None)?;
+        done.rewritten += files.iter().map(|file| file.rows).sum::<u64>();
+        Ok(true)
     }
 
-    /// Makes a rewrite live, and shows it to readers.
-    pub(super) fn replace(&self, rewritten: lake::Rewritten) -> Result<(), lake::RewriteError> {
-        let mut lake = self.lake.lock();
-        let replaced = lake.replace(rewritten).inspect_err(|error| {
+    /// Carries a rewrite out, makes it live and shows it to readers. What leaves open what is on disk stops the writer.
+    pub(super) fn make_live(
+        &self,
+        plan: &lake::Rewrite,
+        changed: &dyn Fn(u64, &Stored) -> Option<Stored>,
+    ) -> Result<(), lake::RewriteError> {
+        let digests = Digests::new(Entries::new(&self.host, &self.folder), self.shared.snapshot.load().sealed());
+        let rewritten = plan.carry_out(changed, &|index| digests.get(index));
+        rewritten.and_then(|rewritten| self.replace(rewritten)).inspect_err(|error| {
             if error.is_fatal() {
                 self.shared.stop(error);
             }
-        });
-        let replaced = replaced?.clone();
+        })
+    }
+
+    fn replace(&self, rewritten: lake::Rewritten) -> Result<(), lake::RewriteError> {
+        let mut lake = self.lake.lock();
+        let replaced = lake.replace(rewritten)?.clone();
         // Under the lake's lock, as a settle does, so that versions are published in their order.
         self.shared.publish(|snapshot| snapshot.lake = replaced);
         Ok(())

@@ -9,7 +9,6 @@ use record::{Body, Kind, Part, Stored};
 
 use super::{Inner, Stopped};
 use crate::append::{AppendError, Intake, Outcome};
-use crate::entries::{Digests, Entries};
 use crate::erasure::{Erasure, MalformedErasure, pending};
 use crate::settle::SettleError;
 use crate::snapshot::{Snapshot, SnapshotError};
@@ -170,6 +169,7 @@ impl Inner {
         // A compaction would put other files in the place of these: one rewrite at a time.
         let _turn = self.rewriting.lock();
         let files = self.rewrite(erasure, &parts)?;
+        // No grace for other engines: a file that a compaction replaced an hour ago may hold what is gone from all others.
         let cleaned = self.lake.lock().clean(Duration::ZERO)?;
         Ok(Erased { index, records: erasure.indices.len() as u64, files, left: cleaned.left })
     }
@@ -183,11 +183,9 @@ impl Inner {
         }
         let named: std::collections::HashSet<u64> = erasure.indices.iter().copied().collect();
         let changed = |index: u64, stored: &Stored| named.contains(&index).then(|| stored.without(parts));
-        let digests = Digests::new(Entries::new(&self.host, &self.folder), snapshot.sealed());
         let manifests: Vec<&lake::Manifest> = files.values().copied().collect();
         let plan = lake::Rewrite::for_erasure(snapshot.lake(), &manifests);
-        let rewritten = plan.carry_out(&changed, &|index| digests.get(index))?;
-        self.replace(rewritten)?;
+        self.make_live(&plan, &changed)?;
         Ok(files.len() as u64)
     }
 }

@@ -306,6 +306,17 @@ fn whatever_step_fails_nothing_acknowledged_is_lost() {
     count.print("calls of the host");
 }
 
+/// An fsync of a file that no version names yet is final as any other.
+#[test]
+fn a_failed_fsync_of_a_compaction_stops_the_writer() {
+    let points = points();
+    for point in ["parquet.fsync", "parquet.fsync-folder", "delta.fsync-folder"] {
+        let nth = 1 + points[point].iter().position(|phase| *phase == Phase::Compact).unwrap() as u64;
+        let host = Host::builder().faults(FaultTable::one(point, nth, Fault::FailAfter(EIO))).build();
+        assert_eq!(live(&host, &Fixture::new(), &mut |_| {}), Ended::Stopped, "{point} {nth}");
+    }
+}
+
 /// The process ends before or after any step. What it was told before is there.
 #[test]
 fn whatever_step_is_the_last_nothing_acknowledged_is_lost() {
