@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow_array::Array as _;
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::Int64Type;
@@ -261,6 +262,20 @@ impl FileReader {
             }
         }
         ranges
+    }
+
+    /// The index of the record in that row.
+    pub(crate) fn index_of_row(&self, row: u64) -> Result<Option<u64>, ReadError> {
+        let (Ok(at), Some(leaf)) = (usize::try_from(row), self.leaf("index")) else { return Ok(None) };
+        let mask = ProjectionMask::leaves(self.metadata.parquet_schema(), [leaf]);
+        let total = usize::try_from(self.row_count()).unwrap_or(0);
+        let selection = RowSelection::from_consecutive_ranges(std::iter::once(at..at + 1), total);
+        let mut batches = self.built(self.builder().with_projection(mask).with_row_selection(selection), row)?;
+        let Some(batch) = batches.next() else { return Ok(None) };
+        let (_, batch) = batch?;
+        let indices = batch.column(0).as_primitive_opt::<Int64Type>();
+        let index = indices.filter(|indices| indices.len() == 1 && indices.is_valid(0)).map(|indices| indices.value(0));
+        Ok(index.and_then(|index| u64::try_from(index).ok()))
     }
 
     /// The row of the record with that index.

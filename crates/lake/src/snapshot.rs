@@ -1,5 +1,6 @@
 //! One version of the lake, as a reader holds it: immutable, cheap to clone, never changed by a settle (I14).
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -190,6 +191,29 @@ impl Snapshot {
         for place in (0..ids.len()).rev() {
             if first[place].is_none() {
                 first[place] = ids.iter().rposition(|id| *id == ids[place]).and_then(|last| first[last].clone());
+            }
+        }
+        Ok(first)
+    }
+
+    /// For each id the index of its record; of several, the lowest. Two columns are read, and of them the pages alone
+    /// that may hold it: for whoever needs no more of a record than its place in the tree.
+    pub fn indices_of_ids(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, u64>, ReadError> {
+        let texts: Vec<String> = ids.iter().map(|id| id.hyphenated().to_string()).collect();
+        let mut first: HashMap<Uuid, u64> = HashMap::new();
+        for file in self.files() {
+            let (places, likely): (Vec<usize>, Vec<&str>) = (0..)
+                .zip(texts.iter().map(String::as_str))
+                .filter(|(_, text)| (&*file.min_id..=&*file.max_id).contains(text))
+                .unzip();
+            if likely.is_empty() {
+                continue;
+            }
+            let reader = self.reader(file)?;
+            for (place, row) in reader.rows_of_text(Lookup::Id.column(), &likely)? {
+                let Some(index) = reader.index_of_row(row)? else { continue };
+                let known = first.entry(ids[places[place]]).or_insert(index);
+                *known = (*known).min(index);
             }
         }
         Ok(first)

@@ -221,4 +221,10 @@ pub(crate) fn receipt(hot: &HotRecord) -> Outcome {
 }
 
 /// What is known of ids that a batch names, from records that are settled.
-pub(crate) type Known = HashMap<Uuid, Earlier>;
+#[derive(Default)]
+pub(crate) struct Known {
+    /// The records whose ids come again.
+    pub(crate) again: HashMap<Uuid, Earlier>,
+    /// Digests of the decisions that late facts are about.
+    pub(crate) about: HashMap<Uuid, Digest>,
+}

@@ -32,12 +32,12 @@ impl Inner {
         self.check_running()?;
         let prepared: Vec<Prepared> = records.into_iter().map(|record| Prepared::new(record, &self.host)).collect();
         let bytes = prepared.iter().map(Prepared::journal_bytes_max).sum();
-        let named = named_ids(&prepared);
+        let (named, about) = (sent_ids(&prepared), ids_about(&prepared));
         loop {
             // Before the look-up, which is not worth making for a batch that there is no room for.
             self.room(bytes, self.journal.backlog_bytes(), intake)?;
             let snapshot = self.shared.snapshot.load_full();
-            let known = snapshot.settled_ids(&named).map_err(|error| AppendError::Lookup(Arc::new(error)))?;
+            let known = snapshot.settled_ids(&named, &about).map_err(|error| AppendError::Lookup(Arc::new(error)))?;
             let mut sequencer = self.sequencer.lock();
             // A settle in between has taken records out of the sequencer that were not yet in this snapshot's lake.
             if sequencer.settled != snapshot.settled() {
@@ -108,7 +108,7 @@ impl Inner {
         let mut durable_at = 0;
         for record in prepared {
             let earlier = sequencer.ids.get(&record.id).map(|hot| Earlier::from(&**hot));
-            if let Some(earlier) = earlier.as_ref().or_else(|| known.get(&record.id)) {
+            if let Some(earlier) = earlier.as_ref().or_else(|| known.again.get(&record.id)) {
                 durable_at = durable_at.max(earlier.index + 1);
                 outcomes.push(earlier.answer(&record));
                 continue;
@@ -172,10 +172,19 @@ fn unix_ms(id: &Uuid) -> i64 {
     (id.as_u128() >> 80) as i64
 }
 
-/// The ids that a batch names: its own, and those of the decisions it is about.
-fn named_ids(prepared: &[Prepared]) -> Vec<Uuid> {
-    let mut ids: Vec<Uuid> =
-        prepared.iter().flat_map(|each| each.record.id.into_iter().chain(each.record.about)).collect();
+/// The ids that a batch's records have, as far as they are their senders'.
+fn sent_ids(prepared: &[Prepared]) -> Vec<Uuid> {
+    sorted(prepared.iter().filter_map(|each| each.record.id))
+}
+
+/// The ids of the decisions that a batch's records are about.
+fn ids_about(prepared: &[Prepared]) -> Vec<Uuid> {
+    sorted(prepared.iter().filter_map(|each| each.record.about))
+}
+
+/// Each once.
+fn sorted(ids: impl Iterator<Item = Uuid>) -> Vec<Uuid> {
+    let mut ids: Vec<Uuid> = ids.collect();
     ids.sort_unstable();
     ids.dedup();
     ids
@@ -183,7 +192,7 @@ fn named_ids(prepared: &[Prepared]) -> Vec<Uuid> {
 
 fn digest_of(sequencer: &Sequencer, known: &Known, id: &Uuid) -> Option<Digest> {
     let hot = sequencer.ids.get(id).map(|hot| hot.digest);
-    hot.or_else(|| known.get(id).map(|earlier| earlier.digest))
+    hot.or_else(|| known.about.get(id).copied())
 }
 
 /// Takes back what a batch that was not staged had entered.
