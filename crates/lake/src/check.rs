@@ -354,6 +354,28 @@ mod tests {
         }
     }
 
+    /// T24: looking something up in a filter that says it has no bytes is an error and no panic.
+    #[test]
+    fn a_bloom_filter_of_no_blocks_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let records = sample(7, 0, 40);
+        let snapshot = lake(folder.path(), &records);
+        let file = &snapshot.files()[0];
+        let reader = snapshot.reader(file).unwrap();
+        let chunk = reader.metadata().metadata().row_group(0).column(reader.leaf("id").unwrap());
+        let at = chunk.bloom_filter_offset().unwrap() as usize;
+        let mut bytes = std::fs::read(snapshot.path(file)).unwrap();
+        // Its header is Thrift: field 1, an i32, is the filter's length, a number of seven bits a byte.
+        assert_eq!(bytes[at], 0x15);
+        let length = bytes[at + 1..].iter().position(|byte| byte & 0x80 == 0).unwrap();
+        bytes[at + 1..=at + 1 + length].iter_mut().for_each(|byte| *byte &= 0x80);
+        overwrite(&snapshot.path(file), &bytes);
+        let found = Snapshot::open(Host::system(), folder.path()).unwrap().find_id(records[0].1.stamp.id);
+        assert!(matches!(found, Err(ReadError::Parquet { .. })), "{found:?}");
+        let finding = check(&snapshot, &forge(file, &bytes), &records).unwrap_err();
+        assert!(matches!(finding.why, Why::Unreadable(_)), "{finding}");
+    }
+
     #[test]
     fn an_emptied_bloom_filter_is_found() {
         let folder = tempfile::tempdir().unwrap();
