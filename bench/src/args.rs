@@ -61,6 +61,9 @@ pub struct Append {
     /// The bound on the journal while acknowledgements alone are measured, GiB
     #[arg(long, default_value_t = 16)]
     pub backlog_gib: u64,
+    /// The data
+    #[arg(long, default_value = "german")]
+    pub data: Data,
     /// Contenders to leave out
     #[arg(long, value_delimiter = ',')]
     pub without: Vec<Contender>,
@@ -105,10 +108,23 @@ pub struct Verify {
 /// The data sets.
 #[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Data {
-    /// 950 records of a credit model on real applicants, each with ids, times and traces of its own
+    /// 950 records of a credit model on real applicants, over and over, each with ids, times and traces of its own
     German,
+    /// The same, but each feature with its attribution is that of another applicant, so that no record repeats one
+    Applicants,
     /// 20 features and 20 attributions from a seed
     MadeUp,
+}
+
+impl Data {
+    /// The name that names it as an argument.
+    pub fn name(self) -> &'static str {
+        match self {
+            Data::German => "german",
+            Data::Applicants => "applicants",
+            Data::MadeUp => "made-up",
+        }
+    }
 }
 
 /// `recover`

@@ -32,10 +32,13 @@ enum Piece {
 }
 
 impl Templates {
-    /// The templates of a data set; so many, if they are made up.
+    /// The templates of a data set; so many, unless there are only as many as are real.
     pub fn of(data: Data, count: usize) -> Templates {
         match data {
             Data::German => Templates::from_lines(german().lines()),
+            Data::Applicants => {
+                Templates::from_lines(made_up::applicants(&german(), count, 42).iter().map(String::as_str))
+            }
             Data::MadeUp => Templates::from_lines(made_up::lines(count, 42).iter().map(String::as_str)),
         }
     }

@@ -46,11 +46,11 @@ pub fn describe() -> Value {
     })
 }
 
-/// A figure of this process's memory, bytes: `VmRSS` now, or `VmHWM`, the most there ever was.
-pub fn memory(key: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
-    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) * 1024
+/// A figure of this process's memory, MiB: `VmRSS:` now, or `VmHWM:`, the most there ever was.
+pub fn memory_mib(key: &str) -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let kib = status.lines().find_map(|line| line.strip_prefix(key)).unwrap().trim().trim_end_matches(" kB");
+    kib.parse::<f64>().unwrap() / 1024.0
 }
 
 /// Empties the page cache, so that what follows reads the disk; false if this process may not.

@@ -1,10 +1,39 @@
-//! Decisions of 20 features and 20 attributions, from a seed.
+//! Records that nobody sent, from a seed.
+
+use serde_json::Value;
 
 use crate::data::Random;
 
 const ID: &str = "00000000-0000-7000-8000-000000000000";
 
-/// JSON lines whose id, time, trace and sequence number are to be replaced.
+/// The records of a credit model, so many, in which each feature with its attribution comes from a real applicant, but
+/// each from another one: values are as likely as they are among the real ones, and no record repeats one.
+pub fn applicants(real: &str, count: usize, seed: u64) -> Vec<String> {
+    let records: Vec<Value> = real.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let decisions: Vec<&Value> = records.iter().filter(|record| record["kind"] == "decision").collect();
+    let mut random = Random(seed);
+    (0..count).map(|n| mixed(&records[n % records.len()], &decisions, &mut random).to_string()).collect()
+}
+
+fn mixed(record: &Value, decisions: &[&Value], random: &mut Random) -> Value {
+    let mut record = record.clone();
+    if record["kind"] != "decision" {
+        return record;
+    }
+    let mut another = || decisions[(random.unit() * decisions.len() as f64) as usize];
+    let features: Vec<String> = record["inputs"].as_object().unwrap().keys().cloned().collect();
+    for feature in features {
+        let of = another();
+        record["inputs"][&feature] = of["inputs"][&feature].clone();
+        record["explanation"]["values"][&feature] = of["explanation"]["values"][&feature].clone();
+    }
+    let of = another();
+    (record["output"], record["result"]) = (of["output"].clone(), of["result"].clone());
+    record["subject"]["demographics"] = another()["subject"]["demographics"].clone();
+    record
+}
+
+/// JSON lines of 20 features and 20 attributions, whose id, time, trace and sequence number are to be replaced.
 pub fn lines(count: usize, seed: u64) -> Vec<String> {
     let mut random = Random(seed);
     (0..count).map(|n| line(n, &mut random)).collect()

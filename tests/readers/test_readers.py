@@ -51,9 +51,6 @@ class Trail:
             self.sent[receipt["index"]] = json.loads(line)
             self.receipts[receipt["index"]] = receipt
 
-    def has_verb(self, verb):
-        return verb in self.onrecord("--help")
-
     def schema(self):
         """The table's types as its log has them, read here as the plain JSON that it is."""
         found = None
@@ -104,6 +101,14 @@ class Readers(unittest.TestCase):
         self.assertEqual(first, {name: second[name] for name in first}, "a column never changes its type")
         self.agree(trail, "a second settle that added columns")
 
+        self.page(trail)
+
+        before = set(engines.files(trail.lake))
+        trail.onrecord("compact", trail.folder)
+        after = set(engines.files(trail.lake))
+        self.assertLess(len(after), len(before))
+        self.assertTrue(all(Path(file).exists() for file in before), "whoever was reading them still may")
+        self.agree(trail, "a compaction")
         self.page(trail)
 
     def page(self, trail):

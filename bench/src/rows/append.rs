@@ -14,10 +14,10 @@ use std::time::Duration;
 use serde_json::json;
 use trail::{Options, Writer};
 
-use crate::args::{Append, Contender, Data};
+use crate::args::{Append, Contender};
 use crate::data::Templates;
 use crate::figures::{Figures, Goal};
-use crate::machine::{Watch, memory};
+use crate::machine::{Watch, memory_mib};
 use crate::ours::{self, Place};
 use crate::{floor, postgres};
 
@@ -30,9 +30,10 @@ const ACKNOWLEDGED: &str = "OnRecord, acknowledged";
 const SUSTAINED: &str = "OnRecord, sustained";
 
 pub fn run(args: &Append) {
-    let templates = Templates::of(Data::German, 0);
+    let templates = Templates::of(args.data, 20_000);
     let appenders = args.appenders.unwrap_or(if args.batch == 1 { 64 } else { 4 });
-    let row = if args.batch == 1 { "append-singles" } else { "append-batches" };
+    let shape = if args.batch == 1 { "singles" } else { "batches" };
+    let row = format!("append-{shape}-{}", args.data.name());
     let settings = json!({
         "batch": args.batch, "appenders": appenders, "seconds": args.seconds,
         "backlog while acknowledgements are measured, GiB": args.backlog_gib,
@@ -67,7 +68,7 @@ pub fn run(args: &Append) {
     figures.ratio(ACKNOWLEDGED, POSTGRES, Some(Goal::AtLeast(5.0)));
     figures.ratio(SUSTAINED, POSTGRES, Some(Goal::AtLeast(2.0)));
     figures.ratio(ACKNOWLEDGED, FLOOR, None);
-    figures.note("peak memory of this process, MiB", memory("VmHWM:") >> 20);
+    figures.note("peak memory of this process, MiB", memory_mib("VmHWM:").round());
     figures.finish();
 }
 

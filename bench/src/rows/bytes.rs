@@ -15,14 +15,13 @@ use crate::ours::{self, Place};
 use crate::postgres;
 
 pub fn run(args: &Bytes) {
-    for data in [Data::German, Data::MadeUp] {
+    for data in [Data::German, Data::Applicants, Data::MadeUp] {
         one(args, data);
     }
 }
 
 fn one(args: &Bytes, data: Data) {
-    let name = format!("{data:?}").to_lowercase();
-    let mut figures = Figures::new(format!("bytes-{name}"), "B a record", json!({ "records": args.records }));
+    let mut figures = Figures::new(format!("bytes-{}", data.name()), "B a record", json!({ "records": args.records }));
     let batches = batches(data, args.records);
     let text: Vec<u8> = batches.iter().flat_map(|lines| lines.bytes.iter().copied()).collect();
     let each = |bytes: u64| bytes as f64 / args.records as f64;

@@ -13,7 +13,7 @@ use crate::args::{Data, Memory};
 use crate::child::{arg, call};
 use crate::data::{Generator, Lines, Templates};
 use crate::figures::{Figures, Goal};
-use crate::machine::memory;
+use crate::machine::memory_mib;
 use crate::ours::{self, Place};
 use crate::pace::Pace;
 
@@ -81,7 +81,7 @@ pub fn take(path: &Path, records: u64, rate: f64) -> Value {
     });
     let taken = records as f64 / pace.now().as_secs_f64();
     let files = writer.snapshot().lake().files().len();
-    let peak = memory("VmHWM:") >> 20;
+    let peak = memory_mib("VmHWM:").round();
     writer.close().unwrap();
     json!({ "samples": samples, "rate": taken.round(), "files": files, "peak_mib": peak })
 }
@@ -102,7 +102,7 @@ fn send(writer: &Writer, pace: &Pace, templates: &Templates) {
 fn watch(writer: &Writer, ended: &AtomicBool) -> Vec<(f64, f64)> {
     let mut samples = Vec::new();
     while !ended.load(Ordering::Relaxed) {
-        samples.push((writer.status().records as f64 / 1e6, memory("VmRSS:") as f64 / f64::from(1 << 20)));
+        samples.push((writer.status().records as f64 / 1e6, memory_mib("VmRSS:")));
         std::thread::sleep(Duration::from_millis(100));
     }
     samples

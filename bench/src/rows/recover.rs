@@ -13,7 +13,7 @@ use crate::args::{Data, Recover};
 use crate::child::{self, arg, call};
 use crate::data::{Generator, Lines, Templates};
 use crate::figures::{Figures, Goal};
-use crate::machine::{self, Watch, memory};
+use crate::machine::{self, Watch, memory_mib};
 use crate::ours::{self, Place};
 
 pub fn run(args: &Recover) {
@@ -86,5 +86,5 @@ pub fn recover(path: &Path, last: Uuid) -> Value {
     assert!(writer.snapshot().find(&last).unwrap().is_some(), "an acknowledged record is gone");
     let found = watch.seconds();
     json!({ "opened_s": opened, "appended_s": appended, "found_s": found,
-            "records": writer.recovered().from_journal, "peak MiB": memory("VmHWM:") >> 20 })
+            "records": writer.recovered().from_journal, "peak MiB": memory_mib("VmHWM:").round() })
 }

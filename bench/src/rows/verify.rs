@@ -13,7 +13,7 @@ use trail::{Against, Options, Reader, Verdict};
 use crate::args::{Data, Verify};
 use crate::child::{arg, call};
 use crate::figures::{Figures, Goal};
-use crate::machine::{Watch, memory};
+use crate::machine::{Watch, memory_mib};
 use crate::ours::{self, Place};
 
 /// Canonical bytes that are hashed for the floor are those of so many records.
@@ -22,7 +22,7 @@ const HASHED: usize = 100_000;
 pub fn run(args: &Verify) {
     let folder = tempfile::tempdir_in(&args.place.folder).unwrap();
     let place = arg(folder.path());
-    let data = if args.data == Data::German { "german" } else { "made-up" };
+    let data = args.data.name();
     let mut from = 0;
     for &to in &args.records {
         let settings = json!({ "records": to, "data": data, "cores": 1 });
@@ -58,7 +58,7 @@ pub fn grow(path: &Path, data: Data, from: u64, to: u64) -> Value {
     writer.close().unwrap();
     let rate = ((to - from) as f64 / watch.seconds()).round();
     json!({ "records appended and settled a second, one appender": rate, "files": files,
-            "peak MiB": memory("VmHWM:") >> 20 })
+            "peak MiB": memory_mib("VmHWM:").round() })
 }
 
 /// Child: the full check.
@@ -69,7 +69,7 @@ pub fn verify(path: &Path) -> Value {
     let seconds = watch.seconds();
     assert_eq!(report.verdict, Verdict::Consistent, "{report:#?}");
     let records = report.lake_records + report.journal_records;
-    json!({ "records": records, "records_per_s": records as f64 / seconds, "peak_mib": memory("VmHWM:") >> 20 })
+    json!({ "records": records, "records_per_s": records as f64 / seconds, "peak_mib": memory_mib("VmHWM:").round() })
 }
 
 /// Child: the floors. The records' parts are hashed as they stand in memory, once each record as one text, and once as
