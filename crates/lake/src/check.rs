@@ -354,6 +354,45 @@ mod tests {
         }
     }
 
+    /// T24: looking something up in a filter of which the footer says that it ends with its header is an error and no
+    /// panic.
+    #[test]
+    fn a_bloom_filter_of_no_blocks_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let records = sample(7, 0, 40);
+        let snapshot = lake(folder.path(), &records);
+        let file = &snapshot.files()[0];
+        let reader = snapshot.reader(file).unwrap();
+        let leaf = reader.leaf("id").unwrap();
+        let chunk = reader.metadata().metadata().row_group(0).column(leaf);
+        let (at, length) = (chunk.bloom_filter_offset().unwrap(), i64::from(chunk.bloom_filter_length().unwrap()));
+        let header = length - 32 * reader.filter(0, leaf).unwrap().unwrap().num_blocks() as i64;
+        // Thrift's compact form, in the footer: offset and length, each after a byte that names field and type. A number
+        // is doubled and has seven bits a byte, low first, a bit more saying that more follow.
+        let digits = |number: i64| {
+            (0..)
+                .map(move |place| (2 * number) >> (7 * place))
+                .take_while(|rest| *rest > 0)
+                .map(|rest| rest as u8 | 0x80)
+        };
+        let number = |value: i64, bytes: usize| {
+            let mut number: Vec<u8> = digits(value).chain(std::iter::repeat(0x80)).take(bytes).collect();
+            number[bytes - 1] &= 0x7f;
+            number
+        };
+        let (at_bytes, length_bytes) = (digits(at).count(), digits(length).count());
+        let fields = |length| [&[0x16][..], &number(at, at_bytes), &[0x15], &number(length, length_bytes)].concat();
+        let mut bytes = std::fs::read(snapshot.path(file)).unwrap();
+        let place = bytes.windows(fields(length).len()).position(|window| window == fields(length)).unwrap();
+        let forged = fields(header);
+        bytes[place..place + forged.len()].copy_from_slice(&forged);
+        overwrite(&snapshot.path(file), &bytes);
+        let found = Snapshot::open(Host::system(), folder.path()).unwrap().find_id(records[0].1.stamp.id);
+        assert!(matches!(found, Err(ReadError::Parquet { .. })), "{found:?}");
+        let finding = check(&snapshot, &forge(file, &bytes), &records).unwrap_err();
+        assert!(matches!(finding.why, Why::Unreadable(_)), "{finding}");
+    }
+
     #[test]
     fn an_emptied_bloom_filter_is_found() {
         let folder = tempfile::tempdir().unwrap();

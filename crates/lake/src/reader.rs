@@ -319,8 +319,13 @@ impl FileReader {
 
     /// The Bloom filter of a column, if it has one.
     pub(crate) fn filter(&self, group: usize, leaf: usize) -> Result<Option<Sbbf>, ReadError> {
-        guarded(&self.name, || self.builder().get_row_group_column_bloom_filter(group, leaf))?
-            .map_err(|e| self.parquet(e))
+        let filter = guarded(&self.name, || self.builder().get_row_group_column_bloom_filter(group, leaf))?
+            .map_err(|e| self.parquet(e))?;
+        // The library looks into a block of it without asking whether there is one.
+        if filter.as_ref().is_some_and(|filter| filter.num_blocks() == 0) {
+            return Err(self.parquet(ParquetError::General("a Bloom filter of no blocks".to_owned())));
+        }
+        Ok(filter)
     }
 
     /// The file's bytes.
