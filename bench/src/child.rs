@@ -57,7 +57,8 @@ pub struct Running {
 
 /// Starts a part, on one core if it is to.
 pub fn start(one_core: bool, part: &[&str]) -> Running {
-    let exe = std::env::current_exe().unwrap();
+    // This very program, also if another has been built in its place meanwhile.
+    let exe = format!("/proc/{}/exe", std::process::id());
     let mut command = if one_core {
         let mut command = Command::new("taskset");
         command.args(["-c", "1"]).arg(exe);

@@ -76,11 +76,11 @@ impl Figures {
         self.ratios.push(Ratio { what: name.clone(), rounds: rounds.clone(), goal: Some(goal) });
     }
 
-    /// Prints the row and keeps it as one line of `bench/results/<row>.jsonl`.
+    /// Prints the row and keeps it as one line of `bench/results/<row>.jsonl`, from where the command is run.
     pub fn finish(self) {
         print!("{}", self.table());
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("results");
-        host::Host::system().create_dir_all(&folder, "bench").unwrap();
+        let folder = Path::new("bench/results");
+        host::Host::system().create_dir_all(folder, "bench").unwrap();
         let path = folder.join(format!("{}.jsonl", self.row));
         #[allow(clippy::disallowed_methods, reason = "figures are no file of record")]
         let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&path).unwrap();

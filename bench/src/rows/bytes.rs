@@ -76,8 +76,8 @@ fn in_postgres(cluster: &postgres::Cluster, batches: &[Lines], figures: &mut Fig
 fn in_clickhouse(python: &Path, folder: &Path, text: &[u8]) -> (u64, Value) {
     let file = folder.join("records.ndjson");
     Host::system().put_new(&file, text, "bench").unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clickhouse_bytes.py");
-    let out = Command::new(python).arg(script).arg(&file).arg(folder.join("clickhouse")).output().unwrap();
+    let script = include_str!("../../clickhouse_bytes.py");
+    let out = Command::new(python).args(["-c", script]).arg(&file).arg(folder.join("clickhouse")).output().unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let said: Value = serde_json::from_slice(&out.stdout).unwrap();
     (said["bytes"].as_u64().unwrap(), said)
