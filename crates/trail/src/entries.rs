@@ -46,6 +46,8 @@ pub struct Entries {
     host: Host,
     entries: PathBuf,
     tiles: PathBuf,
+    /// The first half of the fault points of reading digests.
+    step: &'static str,
 }
 
 /// The path of the file that holds entry `index`.
@@ -55,7 +57,13 @@ pub(crate) fn file_name(index: u64) -> String {
 
 impl Entries {
     pub(crate) fn new(host: &Host, folder: &Folder) -> Self {
-        Entries { host: host.clone(), entries: folder.entries(), tiles: folder.root().to_owned() }
+        Entries { host: host.clone(), entries: folder.entries(), tiles: folder.root().to_owned(), step: "entries" }
+    }
+
+    /// The same, read for the sake of an append. A failure is told to its sender and stops nobody, unlike one of
+    /// sealing; so its fault points have a name of their own, `look-up.<operation>`.
+    pub(crate) fn for_look_up(self) -> Self {
+        Entries { step: "look-up", ..self }
     }
 
     /// How many whole entries there are on disk. More than the checkpoint's size where a seal was interrupted.
@@ -86,7 +94,7 @@ impl Entries {
             let until = end.min((index - index % FILE_ENTRIES).saturating_add(FILE_ENTRIES));
             let path = self.path(index);
             let mut bytes = vec![0; ((until - index) * ENTRY_BYTES) as usize];
-            let read = match self.host.open_read(&path, "entries") {
+            let read = match self.host.open_read(&path, self.step) {
                 Ok(file) => file.read_at(index % FILE_ENTRIES * ENTRY_BYTES, &mut bytes)?,
                 Err(error) if error.is_not_found() => 0,
                 Err(error) => return Err(error.into()),

@@ -179,9 +179,8 @@ impl Snapshot {
             let lake::Placed { index, stored, .. } = found.placed;
             (stored.stamp.id, Earlier { index, content: stored.content(), digest: stored.digest(), stored })
         };
-        let again = if ids.is_empty() { Vec::new() } else { self.lake.find_ids(ids)? };
-        let again = again.into_iter().flatten().map(earlier).collect();
-        let entries = self.entries();
+        let again = self.lake.find_ids(ids)?.into_iter().flatten().map(earlier).collect();
+        let entries = self.entries().for_look_up();
         let mut digests = HashMap::new();
         for (id, index) in self.lake.indices_of_ids(about)? {
             digests.extend(entries.read(index, index + 1)?.first().map(|digest| (id, *digest)));

@@ -1,7 +1,7 @@
 //! T8: the same id again, and ids out of the idempotency window.
 
-use host::{Fault, Faults, Host, ManualClock};
-use trail::{Intake, Outcome, Receipt, Refusal};
+use host::{Fault, FaultTable, Faults, Host, ManualClock};
+use trail::{AppendError, Intake, Outcome, Receipt, Refusal};
 use uuid::Uuid;
 
 use crate::support::*;
@@ -139,4 +139,28 @@ fn a_duplicate_waits_for_the_first_to_be_durable() {
     });
     assert!(!receipt(&first.wait().unwrap()[0]).again);
     writer.close().unwrap();
+}
+
+/// T25: the digest of a settled decision cannot be read. Whoever sends a late fact about it is told, nothing is taken,
+/// nothing stops; sent again, the fact is stamped with that digest.
+#[test]
+fn a_decision_that_cannot_be_looked_up_is_told_and_stops_nobody() {
+    for point in ["look-up.open", "look-up.read"] {
+        let fixture = Fixture::new();
+        let host = Host::builder().faults(FaultTable::one(point, 1, Fault::FailBefore(5))).build();
+        let writer = fixture.open_as(&host, by_hand()).unwrap();
+        let decision = receipt(&writer.append(records(5..6), Intake::Import).unwrap()[0]).digest;
+        writer.settle().unwrap();
+        let error = writer.append(records(6..7), Intake::Import).unwrap_err();
+        assert!(matches!(&error, AppendError::Lookup(_)), "{point}: {error}");
+        assert_eq!(
+            (writer.status().records, writer.stopped().map(|stopped| stopped.to_string())),
+            (1, None),
+            "{point}"
+        );
+        let outcomes = writer.append(records(6..7), Intake::Import).unwrap();
+        assert_eq!(receipt(&outcomes[0]).stamp.about_digest, Some(decision.0), "{point}");
+        writer.close().unwrap();
+        assert!(fixture.check(&[]).verdict.is_good());
+    }
 }

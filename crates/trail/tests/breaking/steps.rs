@@ -214,8 +214,10 @@ const FINDS_NOTHING: &[(&str, u64)] = &[
     ("last-signed.read", 1),
     ("erasure.read", 1),
     ("erasure.read", 2),
-    // The lock's file is there already.
+    // The file is there already.
     ("lock.create", 2),
+    ("readers.create", 1),
+    ("readers.create", 2),
 ];
 
 fn expected(Case { phase, point, nth, fault }: &Case) -> Ended {
@@ -276,7 +278,7 @@ fn cases(faults: &[Fault], one_of: usize) -> Vec<Case> {
 
 /// What a failed look-up of earlier records does is said to the sender: nothing was taken, nothing has stopped.
 fn is_look_up(case: &Case) -> bool {
-    case.phase == Phase::Append && case.point.starts_with("parquet.")
+    case.phase == Phase::Append && ["parquet.", "look-up."].iter().any(|step| case.point.starts_with(step))
 }
 
 /// What becomes of a failing step is in the table, and what was acknowledged before it is there after.
