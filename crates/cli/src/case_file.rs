@@ -1,6 +1,6 @@
 //! The case file of one record, drawn for a terminal.
 
-use record::{Body, Envelope, ErasedPart, Kind, Part, Stored, Value};
+use record::{Body, Envelope, Kind, Part, Stored, Value};
 use trail::{Declared, Found, Snapshot};
 
 use crate::chart::{self, Bar};
@@ -42,7 +42,7 @@ pub fn render(
         let late: Result<Pairs, Failure> = about.iter().map(late_fact).collect();
         out += &pairs(session, &late?);
     }
-    if !erased(stored).is_empty() {
+    if stored.erased().next().is_some() {
         out += &heading("erased");
         out += &pairs(session, &erasures(stored, declared));
     }
@@ -52,18 +52,6 @@ pub fn render(
         out += &format!("\n{}", proof.proof);
     }
     Ok(out)
-}
-
-/// The parts that were erased and declared so.
-pub fn erased(stored: &Stored) -> Vec<Part> {
-    match &stored.body {
-        Body::Whole { .. } => Vec::new(),
-        Body::Partial { erased, .. } => {
-            let parts = Part::ALL.into_iter().zip(&erased.parts);
-            parts.filter(|(_, part)| matches!(part, ErasedPart::Erased(_))).map(|(part, _)| part).collect()
-        }
-        Body::Erased { .. } => Part::ALL.to_vec(),
-    }
 }
 
 fn pair(name: &str, value: impl Into<String>) -> (String, String) {
@@ -135,7 +123,7 @@ fn clock(envelope: &Envelope<'_>) -> String {
 }
 
 fn section_table(session: &Session, stored: &Stored, part: Part) -> Result<String, Failure> {
-    if erased(stored).contains(&part) && !matches!(stored.body, Body::Erased { .. }) {
+    if stored.erased().any(|gone| gone == part) && !matches!(stored.body, Body::Erased { .. }) {
         return Ok(heading(part.name()) + &format!("  {}\n", paint(WARN, "ERASED (declared)")));
     }
     let Some(value) = section(stored, part)? else { return Ok(String::new()) };
@@ -224,7 +212,7 @@ fn late_fact(late: &Found) -> Result<(String, String), Failure> {
 
 /// What was erased, by which records, on whose word.
 fn erasures(stored: &Stored, declared: &[Declared]) -> Pairs {
-    let gone: Vec<&str> = erased(stored).into_iter().map(Part::name).collect();
+    let gone: Vec<&str> = stored.erased().map(Part::name).collect();
     let mut out = vec![pair("parts", gone.join(", "))];
     for Declared { index, erasure } in declared {
         let says = format!("{}, by {}: {}", plain(&erasure.basis), plain(&erasure.by), erasure.parts.join(", "));

@@ -41,19 +41,16 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
     say_unrecorded(session, &snapshot);
     let sealed = sealed(&snapshot, &found);
     let about = snapshot.about(&found.stored.stamp.id).map_err(|error| Failure::from(error).of_trail(&args.trail))?;
-    let declared = if case_file::erased(&found.stored).is_empty() {
-        Vec::new()
-    } else {
-        let declared = snapshot.erasures_of(found.index);
-        declared.map_err(|error| Failure::from(error).of_trail(&args.trail))?
-    };
+    let erased = found.stored.erased().next().is_some();
+    let declared = if erased { snapshot.erasures_of(found.index) } else { Ok(Vec::new()) };
+    let declared = declared.map_err(|error| Failure::from(error).of_trail(&args.trail))?;
     let text = if session.json {
         json(&found, &declared, &about, &sealed, args.proof)?
     } else {
         case_file::render(session, &snapshot, &found, &declared, &about, &sealed, args.proof)?
     };
     session.print(&text)?;
-    let undeclared = declared.is_empty() && !case_file::erased(&found.stored).is_empty();
+    let undeclared = erased && declared.is_empty();
     Ok(if undeclared || matches!(sealed, Sealed::No(_)) { Exit::Negative } else { Exit::Done })
 }
 
@@ -85,7 +82,7 @@ fn json(
     with_proof: bool,
 ) -> Result<String, Failure> {
     let mut object = record_json(found)?;
-    if !case_file::erased(&found.stored).is_empty() {
+    if found.stored.erased().next().is_some() {
         let each = declared.iter().map(|Declared { index, erasure }| {
             let object = Object::default().field("index", index).field("id", erasure.id).field("parts", &erasure.parts);
             object.field("basis", &erasure.basis).field("by", &erasure.by).end()
@@ -106,7 +103,7 @@ fn record_json(found: &Found) -> Result<Object, Failure> {
         Some((file, row)) => Object::default().field("file", file).field("row", row).end(),
         None => "\"journal\"".to_owned(),
     };
-    let erased: Vec<&str> = case_file::erased(&found.stored).into_iter().map(Part::name).collect();
+    let erased: Vec<&str> = found.stored.erased().map(Part::name).collect();
     let object = Object::default()
         .field("index", found.index)
         .raw("record", &record::to_json(&found.stored)?)

@@ -53,6 +53,15 @@ impl Sizes {
     }
 }
 
+/// Everything that is shown of a trail.
+struct Figures {
+    snapshot: Snapshot,
+    census: Census,
+    sizes: Sizes,
+    live: Live,
+    scrub: ScrubState,
+}
+
 pub fn run(session: &Session, args: &Args) -> Outcome {
     let folder = session.folder(&args.trail)?;
     let snapshot = find::snapshot(session, &args.trail)?;
@@ -60,11 +69,8 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
     let sizes = sizes(folder.root())?;
     let scrub = ScrubState::read(&session.host, &folder).map_err(|error| Failure::of(Exit::CouldNot, &error))?;
     let live = ask_writer(folder);
-    let text = if session.json {
-        json(session, &snapshot, &census, &sizes, &live, &scrub)?
-    } else {
-        text(session, &snapshot, &census, &sizes, &live, &scrub)
-    };
+    let figures = Figures { snapshot, census, sizes, live, scrub };
+    let text = if session.json { json(session, &figures)? } else { text(session, &figures) };
     session.print(&text)?;
     Ok(Exit::Done)
 }
@@ -144,14 +150,8 @@ fn pair(name: &str, value: impl Into<String>) -> (String, String) {
     (name.to_owned(), value.into())
 }
 
-fn text(
-    session: &Session,
-    snapshot: &Snapshot,
-    census: &Census,
-    sizes: &Sizes,
-    live: &Live,
-    scrub: &ScrubState,
-) -> String {
+fn text(session: &Session, figures: &Figures) -> String {
+    let Figures { snapshot, census, sizes, live, scrub } = figures;
     let mut out = format!("{} {}\n", paint(HEAD, "trail"), plain(&snapshot.settings().origin));
     let mut lines = holds(snapshot, census);
     lines.extend(seal(snapshot));
@@ -239,14 +239,8 @@ fn costs(snapshot: &Snapshot, census: &Census, sizes: &Sizes) -> Pairs {
     lines
 }
 
-fn json(
-    session: &Session,
-    snapshot: &Snapshot,
-    census: &Census,
-    sizes: &Sizes,
-    live: &Live,
-    scrub: &ScrubState,
-) -> Result<String, Failure> {
+fn json(session: &Session, figures: &Figures) -> Result<String, Failure> {
+    let Figures { snapshot, census, sizes, live, scrub } = figures;
     let models = census.models.iter().map(|((name, version), count)| {
         Object::default().field("name", name).field("version", version).field("decisions", count).end()
     });

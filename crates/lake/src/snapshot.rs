@@ -178,7 +178,7 @@ impl Snapshot {
 
     /// For each id its record, as [`Snapshot::find_id`]. One pass over the files for all of them.
     pub fn find_ids(&self, ids: &[Uuid]) -> Result<Vec<Option<Found>>, ReadError> {
-        let texts: Vec<String> = ids.iter().map(|id| id.hyphenated().to_string()).collect();
+        let texts = texts(ids);
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let mut first: Vec<Option<Found>> = vec![None; ids.len()];
         for (place, found) in self.look_up(Lookup::Id, &texts)? {
@@ -199,23 +199,17 @@ impl Snapshot {
     /// For each id the index of its record; of several, the lowest. Two columns are read, and of them the pages alone
     /// that may hold it: for whoever needs no more of a record than its place in the tree.
     pub fn indices_of_ids(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, u64>, ReadError> {
-        let texts: Vec<String> = ids.iter().map(|id| id.hyphenated().to_string()).collect();
+        let texts = texts(ids);
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let mut first: HashMap<Uuid, u64> = HashMap::new();
-        for file in self.files() {
-            let (places, likely): (Vec<usize>, Vec<&str>) = (0..)
-                .zip(texts.iter().map(String::as_str))
-                .filter(|(_, text)| (&*file.min_id..=&*file.max_id).contains(text))
-                .unzip();
-            if likely.is_empty() {
-                continue;
-            }
-            let reader = self.reader(file)?;
-            for (place, row) in reader.rows_of_text(Lookup::Id.column(), &likely)? {
+        self.hits(Lookup::Id, &texts, |_, reader, hits| {
+            for (place, row) in hits {
                 let Some(index) = reader.index_of_row(row)? else { continue };
-                let known = first.entry(ids[places[place]]).or_insert(index);
+                let known = first.entry(ids[place]).or_insert(index);
                 *known = (*known).min(index);
             }
-        }
+            Ok(())
+        })?;
         Ok(first)
     }
 
@@ -224,6 +218,23 @@ impl Snapshot {
     /// Records in which the column could not hold the value, as a `subject.id` that is a number, are not found so.
     pub fn look_up(&self, column: Lookup, values: &[&str]) -> Result<Vec<(usize, Found)>, ReadError> {
         let mut found = Vec::new();
+        self.hits(column, values, |file, reader, hits| {
+            let rows: Vec<u64> = hits.iter().map(|(_, row)| *row).collect();
+            for ((place, _), placed) in hits.into_iter().zip(reader.rows(&rows)?) {
+                found.push((place, Found { file: file.path.clone(), placed }));
+            }
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// Gives `take` each file that may hold one of `values` in that column, and where: (place in `values`, row).
+    fn hits(
+        &self,
+        column: Lookup,
+        values: &[&str],
+        mut take: impl FnMut(&Manifest, &FileReader, Vec<(usize, u64)>) -> Result<(), ReadError>,
+    ) -> Result<(), ReadError> {
         for file in self.files() {
             let may_hold = |value: &&str| column != Lookup::Id || (&*file.min_id..=&*file.max_id).contains(value);
             let (places, likely): (Vec<usize>, Vec<&str>) =
@@ -233,12 +244,9 @@ impl Snapshot {
             }
             let reader = self.reader(file)?;
             let hits = reader.rows_of_text(column.column(), &likely)?;
-            let rows: Vec<u64> = hits.iter().map(|(_, row)| *row).collect();
-            for ((place, _), placed) in hits.into_iter().zip(reader.rows(&rows)?) {
-                found.push((places[place], Found { file: file.path.clone(), placed }));
-            }
+            take(file, &reader, hits.into_iter().map(|(place, row)| (places[place], row)).collect())?;
         }
-        Ok(found)
+        Ok(())
     }
 
     pub(crate) fn reader(&self, file: &Manifest) -> Result<Arc<FileReader>, ReadError> {
@@ -258,6 +266,11 @@ impl Snapshot {
         open.push((file.path.clone(), reader.clone()));
         Ok(reader)
     }
+}
+
+/// Ids as the column has them.
+fn texts(ids: &[Uuid]) -> Vec<String> {
+    ids.iter().map(|id| id.hyphenated().to_string()).collect()
 }
 
 #[cfg(test)]

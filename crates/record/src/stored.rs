@@ -101,6 +101,15 @@ impl Stored {
         }
     }
 
+    /// The parts that were erased; all of them where nothing but the content is left.
+    pub fn erased(&self) -> impl Iterator<Item = Part> {
+        Part::ALL.into_iter().filter(|part| match &self.body {
+            Body::Whole { .. } => false,
+            Body::Partial { erased, .. } => matches!(erased.parts[*part as usize], ErasedPart::Erased(_)),
+            Body::Erased { .. } => true,
+        })
+    }
+
     /// The memory of the parts, for the next record.
     pub fn into_parts(self) -> Parts {
         match self.body {

@@ -133,22 +133,13 @@ impl Erasure {
 
     /// A bit for each part that goes.
     pub(crate) fn mask(&self) -> u8 {
-        self.parts().unwrap_or_default().into_iter().fold(0, |mask, part| mask | 1 << part as u8)
+        mask(self.parts().unwrap_or_default())
     }
 }
 
-/// A bit for each part of a record that an erasure took.
-pub(crate) fn erased_parts(stored: &Stored) -> u8 {
-    let bit = |part: Part| 1 << part as u8;
-    match &stored.body {
-        record::Body::Whole { .. } => 0,
-        record::Body::Erased { .. } => Part::ALL.into_iter().fold(0, |mask, part| mask | bit(part)),
-        record::Body::Partial { erased, .. } => {
-            let gone = Part::ALL.into_iter().zip(&erased.parts);
-            let gone = gone.filter(|(_, part)| matches!(part, record::ErasedPart::Erased(_)));
-            gone.fold(0, |mask, (part, _)| mask | bit(part))
-        }
-    }
+/// A bit for each of these parts.
+pub(crate) fn mask(parts: impl IntoIterator<Item = Part>) -> u8 {
+    parts.into_iter().fold(0, |mask, part| mask | 1 << part as u8)
 }
 
 /// `erasure.json`: an erasure that has begun. It is there from before the `erasure` record is appended until no file of

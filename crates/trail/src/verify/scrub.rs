@@ -18,7 +18,7 @@ use super::report::verdict;
 use super::{Against, Check, Finding, Progress, Severity, Verdict, VerifyError};
 use crate::coverage::Coverage;
 use crate::folder::Folder;
-use crate::settings::Settings;
+use crate::settings::{Settings, absolute};
 
 /// The version of `scrub.json`.
 const FORMAT: u32 = 1;
@@ -62,7 +62,8 @@ struct Cycle {
     started_ns: i64,
     /// Files that begin at or behind this record were settled since, and are left to the next cycle.
     watermark: u64,
-    tree: Option<Tree>,
+    /// Whether the entries make the signed root, once they have been hashed.
+    roots_agree: Option<bool>,
     /// Paths of files that were checked.
     checked: BTreeSet<String>,
     records: u64,
@@ -70,13 +71,6 @@ struct Cycle {
     worst: Option<Verdict>,
     findings: Vec<String>,
     findings_left_off: u64,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Tree {
-    /// Whether the entries make the signed root.
-    agrees: bool,
 }
 
 /// Why a scrub could not go on. It is tried again later.
@@ -169,8 +163,8 @@ impl Scrub<'_> {
     fn begin(&self) -> Result<Cycle, ScrubError> {
         Ok(Cycle {
             started_ns: self.host.now_ns(),
-            watermark: self.lake()?.watermark(),
-            tree: None,
+            watermark: open_lake(self.host, self.folder)?.watermark(),
+            roots_agree: None,
             checked: BTreeSet::new(),
             records: 0,
             files: 0,
@@ -180,25 +174,18 @@ impl Scrub<'_> {
         })
     }
 
-    fn lake(&self) -> Result<lake::Snapshot, ScrubError> {
-        let folder = crate::settings::absolute(&self.folder.lake())?;
-        Ok(lake::Snapshot::open(self.host.clone(), folder)?)
-    }
-
     /// The tree; or one file; or, when all are checked, what is left.
     fn step(&mut self, cycle: &mut Cycle) -> Result<Step, ScrubError> {
         let settings = Settings::read(self.host, self.folder).map_err(VerifyError::from)?;
         let mut check = Check::new(self.host, self.folder, &settings, self.pace);
         check.signatures(&settings, &Against::default())?;
-        let Some(tree) = &cycle.tree else {
+        let Some(agrees) = cycle.roots_agree else {
             let agrees = check.tree(&[]);
-            return Ok(cycle.take(check, agrees, |cycle| cycle.tree = Some(Tree { agrees })));
+            return Ok(cycle.take(check, agrees, |cycle| cycle.roots_agree = Some(agrees)));
         };
-        let agrees = tree.agrees;
         // The journal is read before the lake: a record that is in neither is missing.
         let journal = check.read_journal();
-        let folder = crate::settings::absolute(&self.folder.lake())?;
-        let lake = lake::Snapshot::open(self.host.clone(), folder)?;
+        let lake = open_lake(self.host, self.folder)?;
         let due = |file: &&lake::Manifest| file.first_index < cycle.watermark && !cycle.checked.contains(&file.path);
         if let Some(file) = lake.files().iter().find(due) {
             check.lake_file(&lake, file, &mut Coverage::new(check.report.size));
@@ -219,6 +206,10 @@ impl Scrub<'_> {
             step => step,
         })
     }
+}
+
+fn open_lake(host: &Host, folder: &Folder) -> Result<lake::Snapshot, ScrubError> {
+    Ok(lake::Snapshot::open(host.clone(), absolute(&folder.lake())?)?)
 }
 
 impl Cycle {

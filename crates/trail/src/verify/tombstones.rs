@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use record::{Part, Stored};
 
 use super::Check;
-use crate::erasure::{Erasure, erased_parts};
+use crate::erasure::{Erasure, mask};
 
 /// What was lost and what was declared, a bit a part, by index. As large as what was erased.
 #[derive(Default)]
@@ -17,7 +17,7 @@ pub(super) struct Tombstones {
 impl Tombstones {
     /// Takes note of a record that is a tombstone, or declares some.
     pub(super) fn see(&mut self, index: u64, stored: &Stored) {
-        let lost = erased_parts(stored);
+        let lost = mask(stored.erased());
         if lost != 0 {
             self.lost.insert(index, lost);
         }

@@ -51,16 +51,20 @@ impl Inner {
         let mut done = Compacted::default();
         (done.files_before, done.bytes_before) = self.files();
         while self.compact_once(effort, &mut done)? {}
-        let cleaned = self.lake.lock().clean(self.options.clean_grace);
-        let cleaned = cleaned.inspect_err(|error| {
-            if error.is_fatal() {
-                self.shared.stop(error);
-            }
-        })?;
+        let cleaned = self.clean(self.options.clean_grace)?;
         (done.removed, done.left) = (cleaned.removed, cleaned.left);
         (done.files_after, done.bytes_after) = self.files();
         done.elapsed = self.host.monotonic().saturating_sub(started);
         Ok(done)
+    }
+
+    /// Removes files that nobody needs any more. What leaves open what is on disk stops the writer.
+    pub(super) fn clean(&self, grace: Duration) -> Result<lake::Cleaned, lake::CleanError> {
+        self.lake.lock().clean(grace).inspect_err(|error| {
+            if error.is_fatal() {
+                self.shared.stop(error);
+            }
+        })
     }
 
     fn files(&self) -> (u64, u64) {

@@ -170,7 +170,7 @@ impl Inner {
         let _turn = self.rewriting.lock();
         let files = self.rewrite(erasure, &parts)?;
         // No grace for other engines: a file that a compaction replaced an hour ago may hold what is gone from all others.
-        let cleaned = self.lake.lock().clean(Duration::ZERO)?;
+        let cleaned = self.clean(Duration::ZERO)?;
         Ok(Erased { index, records: erasure.indices.len() as u64, files, left: cleaned.left })
     }
 
