@@ -124,6 +124,15 @@ impl Host {
         uuid::Builder::from_unix_timestamp_millis(unix_ms, &self.random::<10>()).into_uuid()
     }
 
+    /// The calling thread gives way to the others of this machine from here on: for work that nobody waits for. It
+    /// still runs whenever a core is idle, and gets a tenth of a busy one. There is no way back for the thread.
+    pub fn give_way(&self) {
+        // Niceness is a thread's own on Linux alone; elsewhere this would slow the whole process. Where the system
+        // refuses, the thread goes on as it was.
+        #[cfg(target_os = "linux")]
+        let _ = rustix::process::nice(10);
+    }
+
     /// Does one system call, or what the fault that stands at its point says instead.
     fn call<R>(
         &self,

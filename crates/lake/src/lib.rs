@@ -55,6 +55,7 @@ mod columns;
 mod compact;
 mod encoding;
 mod facts;
+mod filters;
 mod guard;
 mod layout;
 mod manifest;

@@ -27,6 +27,7 @@ use record::{Parts, Stored};
 
 use crate::assemble::{RowError, Rows};
 use crate::columns::{Column, Columns};
+use crate::filters::Filters;
 use crate::layout::Layout;
 use crate::source::Source;
 
@@ -334,11 +335,16 @@ impl FileReader {
     }
 
     /// The rows in which text column `column` has one of `wanted`: (place in `wanted`, row).
-    pub(crate) fn rows_of_text(&self, column: &str, wanted: &[&str]) -> Result<Vec<(usize, u64)>, ReadError> {
+    pub(crate) fn rows_of_text(
+        &self,
+        column: &str,
+        wanted: &[&str],
+        filters: &Filters,
+    ) -> Result<Vec<(usize, u64)>, ReadError> {
         let mut found = Vec::new();
         let Some(leaf) = self.leaf(column) else { return Ok(found) };
         for group in 0..self.groups() {
-            let filter = self.filter(group, leaf)?;
+            let filter = filters.get(self, group, leaf)?;
             let likely: HashMap<&str, usize> = wanted
                 .iter()
                 .enumerate()

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::columns::Columns;
+use crate::filters::Filters;
 use crate::manifest::Manifest;
 use crate::reader::{FileReader, FileRows, Placed, ReadError};
 use crate::readers::ReadersLock;
@@ -30,8 +31,13 @@ pub struct Snapshot {
     _lock: Option<Arc<ReadersLock>>,
 }
 
-/// Files that were read lately, most lately last. Data files never change, so versions share them.
-type OpenFiles = Mutex<Vec<(String, Arc<FileReader>)>>;
+/// Files that were read lately, most lately last, and filters of theirs. Data files never change, so versions share
+/// them.
+#[derive(Default)]
+struct OpenFiles {
+    readers: Mutex<Vec<(String, Arc<FileReader>)>>,
+    filters: Filters,
+}
 
 /// A record, and the file and row in which it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -243,14 +249,14 @@ impl Snapshot {
                 continue;
             }
             let reader = self.reader(file)?;
-            let hits = reader.rows_of_text(column.column(), &likely)?;
+            let hits = reader.rows_of_text(column.column(), &likely, &self.open.filters)?;
             take(file, &reader, hits.into_iter().map(|(place, row)| (places[place], row)).collect())?;
         }
         Ok(())
     }
 
     pub(crate) fn reader(&self, file: &Manifest) -> Result<Arc<FileReader>, ReadError> {
-        let mut open = self.open.lock();
+        let mut open = self.open.readers.lock();
         if let Some(at) = open.iter().position(|(name, _)| *name == file.path) {
             let entry = open.remove(at);
             let reader = entry.1.clone();
@@ -259,7 +265,7 @@ impl Snapshot {
         }
         drop(open);
         let reader = Arc::new(FileReader::open(&self.host, &self.folder, &file.path, &self.version.columns)?);
-        let mut open = self.open.lock();
+        let mut open = self.open.readers.lock();
         if open.len() >= OPEN_FILES_MAX {
             open.remove(0);
         }

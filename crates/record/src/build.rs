@@ -414,7 +414,7 @@ fn salt(canonical: &[u8]) -> Result<Option<Salt>, Box<RecordError>> {
     const EXPECTED: &str = "a salt: 32 hexadecimal digits (16 random bytes)";
     match Reader::new(canonical).next_item() {
         Ok(Item::Null) => Ok(None),
-        Ok(Item::Text(text)) => unhex(text)
+        Ok(Item::Text(text)) => unhex(text.as_bytes())
             .map(|salt| Some(Salt(salt)))
             .ok_or_else(|| RecordError::at("salt", Fault::Type { expected: EXPECTED, got: "other text" })),
         Ok(Item::Bytes(bytes)) if bytes.len() == 16 => Ok(bytes.try_into().ok().map(Salt)),

@@ -30,7 +30,7 @@ use crate::snapshot::Snapshot;
 
 pub use erase::{EraseError, Erased};
 pub use open::OpenError;
-pub(crate) use open::{hot_record, read_checkpoint};
+pub(crate) use open::read_checkpoint;
 pub use options::{Options, Scrubbing};
 use sequencer::Sequencer;
 use shared::Shared;
