@@ -1,6 +1,7 @@
 //! One version of the lake, as a reader holds it: immutable, cheap to clone, never changed by a settle (I14).
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -186,20 +187,17 @@ impl Snapshot {
     pub fn find_ids(&self, ids: &[Uuid]) -> Result<Vec<Option<Found>>, ReadError> {
         let texts = texts(ids);
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let mut first: Vec<Option<Found>> = vec![None; ids.len()];
+        let mut first: HashMap<Uuid, Found> = HashMap::new();
         for (place, found) in self.look_up(Lookup::Id, &texts)? {
-            let known = &mut first[place];
-            if known.as_ref().is_none_or(|known| found.placed.index < known.placed.index) {
-                *known = Some(found);
+            match first.entry(ids[place]) {
+                Entry::Vacant(entry) => drop(entry.insert(found)),
+                Entry::Occupied(mut known) if found.placed.index < known.get().placed.index => {
+                    known.insert(found);
+                }
+                Entry::Occupied(_) => {}
             }
         }
-        // The same id asked for twice is found under its last place; the others take it from there.
-        for place in (0..ids.len()).rev() {
-            if first[place].is_none() {
-                first[place] = ids.iter().rposition(|id| *id == ids[place]).and_then(|last| first[last].clone());
-            }
-        }
-        Ok(first)
+        Ok(ids.iter().map(|id| first.get(id).cloned()).collect())
     }
 
     /// For each id the index of its record; of several, the lowest. Two columns are read, and of them the pages alone

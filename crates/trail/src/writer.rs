@@ -4,6 +4,7 @@ mod compact;
 mod erase;
 mod open;
 mod options;
+mod recent;
 mod scrub;
 mod sequencer;
 mod shared;
@@ -94,6 +95,7 @@ struct Inner {
     folder: Folder,
     options: Options,
     shared: Arc<Shared>,
+    recent: Mutex<recent::Recent>,
     sequencer: Mutex<Sequencer>,
     seal: Mutex<SealState>,
     /// Held during a settle: there is one at a time.

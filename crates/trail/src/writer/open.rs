@@ -135,6 +135,7 @@ impl Writer {
             folder: folder.clone(),
             options,
             shared,
+            recent: Mutex::default(),
             sequencer: Mutex::new(Sequencer { received, ids, settled }),
             seal: Mutex::new(seal),
             lake: Mutex::new(lake),

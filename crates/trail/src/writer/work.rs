@@ -167,6 +167,7 @@ impl Inner {
                 return Err(error.into());
             }
         };
+        self.recent.lock().remember(records.iter().map(|record| (record.stored.stamp.id, record.digest)));
         // Under the sequencer's lock, so that whoever stages sees both changes or neither, and looks again at most once.
         let mut sequencer = self.sequencer.lock();
         self.shared.publish(|snapshot| {
