@@ -60,7 +60,8 @@ pub enum Lookup {
 }
 
 impl Lookup {
-    fn column(self) -> &'static str {
+    /// The column's name.
+    pub fn column(self) -> &'static str {
         match self {
             Self::Id => "id",
             Self::Subject => "subject.id",
