@@ -130,7 +130,9 @@ impl Face {
     }
 
     pub(crate) fn field(&self) -> ArrowField {
-        Arc::new(Field::new(&self.name, self.data_type(), true))
+        let field = Field::new(&self.name, self.data_type(), true);
+        let json = matches!(self.source, Source::Field(_, Shape::Json) | Source::Rest) && self.mask.is_none();
+        Arc::new(if json { is_json(field) } else { field })
     }
 
     /// Whether a file's reader may evaluate predicates over it while it decodes. It cannot where lists are read, which
@@ -167,6 +169,19 @@ impl Face {
             Some(Mask::LastFour) => format!("{what}; shown to you by its last four characters"),
         }
     }
+}
+
+/// The key of a field's metadata that says that its texts are JSON.
+const JSON: &str = "onrecord.json";
+
+/// A field of texts that are JSON.
+pub(crate) fn is_json(field: Field) -> Field {
+    field.with_metadata([(JSON.to_owned(), "true".to_owned())].into())
+}
+
+/// Whether a column of an answer holds JSON texts, so that whoever writes JSON need not wrap it in quotes.
+pub fn holds_json(field: &Field) -> bool {
+    *field.data_type() == DataType::Utf8 && field.metadata().contains_key(JSON)
 }
 
 /// The name of a field's column in the view: as a person writes the field, with a suffix if one is asked for.

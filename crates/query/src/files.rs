@@ -124,11 +124,28 @@ impl OpenFile {
         schema.root_schema().get_fields().iter().any(|field| field.name() == column)
     }
 
+    /// How many rows have a value in a column, as the footer has it; nothing if that is not known.
+    pub(crate) fn values_in(&self, column: &str) -> Option<u64> {
+        if !self.has(column) {
+            return Some(0);
+        }
+        let leaf = self.leaf(column)?;
+        let of_group = |group: &parquet::file::metadata::RowGroupMetaData| {
+            let nulls = group.column(leaf).statistics()?.null_count_opt()?;
+            Some(u64::try_from(group.num_rows()).ok()?.saturating_sub(nulls))
+        };
+        self.metadata.row_groups().iter().map(of_group).sum()
+    }
+
+    /// The place of a column among the file's leaves, if it is no list.
+    fn leaf(&self, column: &str) -> Option<usize> {
+        let schema = self.metadata.file_metadata().schema_descr();
+        (0..schema.num_columns()).find(|leaf| *schema.column(*leaf).path().parts() == [column.to_owned()])
+    }
+
     /// Whether a column may hold one of `values`, as its Bloom filters have it.
     pub(crate) fn may_hold(&self, column: &str, values: &[&str]) -> std::result::Result<bool, QueryError> {
-        let schema = self.metadata.file_metadata().schema_descr();
-        let leaf = (0..schema.num_columns()).find(|leaf| *schema.column(*leaf).path().parts() == [column.to_owned()]);
-        let Some(leaf) = leaf else { return Ok(false) };
+        let Some(leaf) = self.leaf(column) else { return Ok(false) };
         for group in 0..self.metadata.num_row_groups() {
             let filter = self.filter(group, leaf)?;
             if filter.is_none_or(|filter| values.iter().any(|value| filter.check(*value))) {

@@ -68,6 +68,11 @@ impl View {
         &self.snapshot
     }
 
+    /// What a query may use.
+    pub fn limits(&self) -> crate::Limits {
+        self.shared.limits
+    }
+
     /// Answers one statement of SQL: SELECT, EXPLAIN, DESCRIBE or SHOW TABLES.
     pub fn sql(&self, text: &str) -> Result<Answer, QueryError> {
         let limits = self.shared.limits;
