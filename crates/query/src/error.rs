@@ -102,17 +102,21 @@ impl QueryError {
             },
             DataFusionError::SQL(cause, _) => QueryError::Syntax(first_line(&cause.to_string())),
             DataFusionError::SchemaError(cause, _) => Self::of_schema(*cause),
-            DataFusionError::ResourcesExhausted(why) if why.contains("disk") => {
-                QueryError::Limit { what: "the disk for what memory does not hold", max: mib(limits.spill_bytes) }
-            }
+            DataFusionError::ResourcesExhausted(why) if why.contains("disk") => Self::out_of_disk(limits),
             DataFusionError::ResourcesExhausted(_) => {
                 QueryError::Limit { what: "the memory", max: mib(limits.memory_bytes as u64) }
             }
             DataFusionError::ParquetError(cause) => QueryError::Read(format!(
                 "a file of the lake cannot be read: {cause}; verify the trail, and restore the file from a copy"
             )),
+            // Spilling says it in several ways.
+            other if other.to_string().contains("max_temp_directory_size") => Self::out_of_disk(limits),
             other => QueryError::Plan(first_line(other.strip_backtrace().as_str())),
         }
+    }
+
+    fn out_of_disk(limits: &crate::Limits) -> Self {
+        QueryError::Limit { what: "the disk for what memory does not hold", max: mib(limits.spill_bytes) }
     }
 
     fn of_schema(error: SchemaError) -> Self {

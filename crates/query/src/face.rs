@@ -57,7 +57,8 @@ impl Shape {
     /// What a person calls values of this shape.
     pub(crate) fn noun(self) -> &'static str {
         match self {
-            Shape::Typed(ColumnType::Num | ColumnType::Int) => "numbers",
+            Shape::Typed(ColumnType::Num) => "numbers",
+            Shape::Typed(ColumnType::Int) => "whole numbers",
             Shape::Typed(ColumnType::Bool) => "true or false",
             Shape::Typed(ColumnType::Nums) => "lists of numbers",
             Shape::Typed(ColumnType::Strs) => "lists of texts",
@@ -156,9 +157,9 @@ impl Face {
             Source::Stamp("time_source") => "'server' if the sender gave no time".to_owned(),
             Source::Stamp(_) => "'server' if the sender gave no id".to_owned(),
             Source::Received => "when the trail took it".to_owned(),
-            Source::Field(field, Shape::Json) => format!("{field}, whatever it is, as JSON"),
-            Source::Field(field, shape) if field.part == Part::Envelope => format!("{field}: {}", shape.noun()),
-            Source::Field(field, shape) => format!("{field} where it is {}", shape.noun()),
+            Source::Field(_, Shape::Json) => "whatever it is, as JSON".to_owned(),
+            Source::Field(field, shape) if field.part == Part::Envelope => shape.noun().to_owned(),
+            Source::Field(_, shape) => format!("{}; null where it is none of them", shape.noun()),
             Source::Rest => "as JSON, what stands in no column of its own in the lake".to_owned(),
             Source::Erased => "parts that were erased; 'record' if all of it was".to_owned(),
         };

@@ -31,15 +31,17 @@ pub(crate) struct LakeSource {
     parquet: Arc<dyn FileSource>,
     /// Columns of the view that predicates in the reader must not touch.
     above: Arc<HashSet<String>>,
+    /// What EXPLAIN says of the files that are not in it any more.
+    told: Arc<str>,
 }
 
 impl LakeSource {
-    pub(crate) fn new(parquet: ParquetSource, above: HashSet<String>) -> Self {
-        Self { parquet: Arc::new(parquet), above: Arc::new(above) }
+    pub(crate) fn new(parquet: ParquetSource, above: HashSet<String>, told: String) -> Self {
+        Self { parquet: Arc::new(parquet), above: Arc::new(above), told: told.into() }
     }
 
     fn with(&self, parquet: Arc<dyn FileSource>) -> Arc<dyn FileSource> {
-        Arc::new(Self { parquet, above: Arc::clone(&self.above) })
+        Arc::new(Self { parquet, ..self.clone() })
     }
 
     fn stays_above(&self, filter: &Arc<dyn PhysicalExpr>) -> Result<bool> {
@@ -96,6 +98,7 @@ impl FileSource for LakeSource {
     }
 
     fn fmt_extra(&self, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, ", {}", self.told)?;
         self.parquet.fmt_extra(format, f)
     }
 

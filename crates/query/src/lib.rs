@@ -56,6 +56,7 @@ mod tables;
 mod times;
 mod values;
 mod view;
+mod watch;
 
 pub use answer::Answer;
 pub use engine::Engine;

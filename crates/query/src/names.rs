@@ -12,7 +12,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use lake::Columns;
+use lake::{Column, Columns};
 use parking_lot::Mutex;
 use record::{FieldRef, Part};
 
@@ -46,15 +46,17 @@ impl Names<'_> {
         self.lake.columns()
     }
 
+    /// Columns that hold fields, and no remainders.
+    fn fields(&self) -> impl Iterator<Item = &Column> {
+        self.columns().list().iter().filter(|column| !column.name.ends_with(":rest"))
+    }
+
     /// The columns that the view has unasked: what tells records apart, the envelope, fields with columns of their own,
     /// fields of hot records, and what is left over.
     pub(crate) fn unasked(&self) -> Result<Vec<Face>, QueryError> {
         let (mut faces, last) = Face::all_fixed();
         let mut sections = Vec::new();
-        for column in self.columns().list() {
-            if column.name.ends_with(":rest") {
-                continue;
-            }
+        for column in self.fields() {
             let Ok(field) = FieldRef::parse(column.path()) else { continue };
             let shape = Shape::Typed(column.kind);
             let suffix = (*column.name != *column.path()).then_some(shape);
@@ -119,7 +121,7 @@ impl Names<'_> {
             };
         }
         let group = |name: &str| name.strip_prefix(&*path).is_some_and(|inside| inside.starts_with('.'));
-        if self.columns().list().iter().any(|column| group(&column.name)) {
+        if self.fields().any(|column| group(&column.name)) {
             return Ok(Shape::Json);
         }
         Err(self.unknown(field))
@@ -147,11 +149,11 @@ impl Names<'_> {
         let path = field.dotted();
         let mut shapes: Vec<Shape> = Vec::new();
         if let Some(path) = &path {
-            let columns = self.columns().list().iter().filter(|column| column.path() == path);
+            let columns = self.fields().filter(|column| column.path() == path);
             // The bare name comes first, since it is there before any with a suffix.
             shapes.extend(columns.map(|column| Shape::Typed(column.kind)));
             let inside = |name: &str| name.strip_prefix(&**path).is_some_and(|inside| inside.starts_with('.'));
-            if shapes.is_empty() && self.columns().list().iter().any(|column| inside(column.path())) {
+            if shapes.is_empty() && self.fields().any(|column| inside(column.path())) {
                 return whole;
             }
         }
@@ -171,7 +173,7 @@ impl Names<'_> {
     }
 
     fn unknown(&self, field: &FieldRef) -> QueryError {
-        let mut known: BTreeSet<String> = self.columns().list().iter().map(|column| column.path().to_owned()).collect();
+        let mut known: BTreeSet<String> = self.fields().map(|column| column.path().to_owned()).collect();
         if field.part != Part::Envelope
             && let Ok(rest) = self.rest(field.part)
         {

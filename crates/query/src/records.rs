@@ -10,23 +10,26 @@ use async_trait::async_trait;
 use datafusion::catalog::memory::{DataSourceExec, MemorySourceConfig};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::config::TableParquetOptions;
-use datafusion::common::Result;
+use datafusion::common::pruning::PrunableStatistics;
+use datafusion::common::{DFSchema, Result};
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_optimizer::PhysicalOptimizerRule as _;
 use datafusion::physical_optimizer::filter_pushdown::FilterPushdown;
+use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::union::UnionExec;
 
 use crate::adapt::{Adapt, Faces};
-use crate::face::Source;
+use crate::face::{Face, Source};
 use crate::file_stats;
 use crate::files::Readers;
 use crate::hidden::Hidden;
@@ -95,7 +98,8 @@ impl TableProvider for Records {
             None => Arc::clone(&self.schema),
         };
         let Some((rows, unmasked)) = &self.rows else {
-            return self.every_row(session, &schema, &self.faces, limit.filter(|_| filters.is_empty()));
+            let limit = limit.filter(|_| filters.is_empty());
+            return self.every_row(session, &schema, &self.faces, filters, limit);
         };
         self.filtered(session, &schema, rows, unmasked)
     }
@@ -111,7 +115,7 @@ impl Records {
         unmasked: &Arc<Faces>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let both = rows.schema.fields().iter().chain(schema.fields()).cloned().collect::<Vec<_>>();
-        let all = self.every_row(session, &Arc::new(Schema::new(both)), unmasked, None)?;
+        let all = self.every_row(session, &Arc::new(Schema::new(both)), unmasked, &[], None)?;
         let kept: Arc<dyn ExecutionPlan> = Arc::new(FilterExec::try_new(Arc::clone(&rows.predicate), all)?);
         let first = rows.schema.fields().len();
         let shown = schema.fields().iter().enumerate().map(|(at, field)| {
@@ -128,11 +132,12 @@ impl Records {
         session: &dyn Session,
         schema: &SchemaRef,
         faces: &Arc<Faces>,
+        filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let mut inputs = Vec::new();
         if !self.readers.lake.files().is_empty() {
-            inputs.push(self.settled(session, schema, faces, limit)?);
+            inputs.push(self.settled(session, schema, faces, filters, limit)?);
         }
         if self.hot.num_rows() > 0 || inputs.is_empty() {
             inputs.push(self.hot(schema, faces)?);
@@ -145,6 +150,7 @@ impl Records {
         session: &dyn Session,
         schema: &SchemaRef,
         faces: &Arc<Faces>,
+        filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let mut options = TableParquetOptions::default();
@@ -155,33 +161,50 @@ impl Records {
         let above = schema.fields().iter().map(|field| field.name());
         let above: HashSet<String> =
             above.filter(|name| faces.get(name).is_none_or(|face| !face.filters_in_reader())).cloned().collect();
-        let source = Arc::new(LakeSource::new(parquet, above));
+        let files = self.files(session, schema, faces, filters)?;
+        let (left, all) = (files.len(), self.readers.lake.files().len());
+        let source = Arc::new(LakeSource::new(parquet, above, format!("files_by_log={left} of {all}")));
         let config = FileScanConfigBuilder::new(ObjectStoreUrl::parse(STORE)?, source)
-            .with_file_groups(self.groups(schema, faces, session.config().target_partitions()))
+            .with_file_groups(dealt(files, session.config().target_partitions()))
             .with_expr_adapter(Some(Arc::new(Adapt(Arc::clone(faces)))))
             .with_limit(limit)
             .build();
         Ok(DataSourceExec::from_data_source(config))
     }
 
-    /// The files, newest first, dealt out to the partitions: a query for the newest records fills up from the first
-    /// files, and by their statistics leaves the others alone.
-    fn groups(&self, schema: &Schema, faces: &Faces, partitions: usize) -> Vec<FileGroup> {
+    /// The files that may hold what is asked for, as the log has it, newest first: a query for the newest records fills
+    /// up from the first files, and by their statistics leaves the others alone.
+    fn files(
+        &self,
+        session: &dyn Session,
+        schema: &SchemaRef,
+        faces: &Faces,
+        filters: &[Expr],
+    ) -> Result<Vec<PartitionedFile>> {
         // A masked column is not stored as it is shown, and what is stored must not decide what is shown.
         let as_stored = |name: &str| {
-            faces.get(name).is_some_and(|face| {
-                face.mask.is_none() && matches!(face.source, Source::Stamp(_) | Source::Field(_, _))
-            })
+            let shown = |face: &Face| matches!(face.source, Source::Stamp(_) | Source::Field(_, _));
+            faces.get(name).is_some_and(|face| face.mask.is_none() && shown(face))
         };
         let mut files: Vec<_> = self.readers.lake.files().iter().collect();
         files.sort_by_key(|file| std::cmp::Reverse((file_stats::latest(file), file.last_index)));
-        let mut groups = vec![FileGroup::default(); partitions.clamp(1, files.len().max(1))];
-        let count = groups.len();
-        for (at, file) in files.into_iter().enumerate() {
-            let statistics = Arc::new(file_stats::of_file(file, schema, as_stored));
-            groups[at % count].push(PartitionedFile::new(file.path.clone(), file.bytes).with_statistics(statistics));
+        let statistics: Vec<_> =
+            files.iter().map(|file| Arc::new(file_stats::of_file(file, schema, as_stored))).collect();
+        let mut may_hold = vec![true; files.len()];
+        if let Some(filter) = conjunction(filters.to_vec()) {
+            let filter = session.create_physical_expr(filter, &DFSchema::try_from(Arc::clone(schema))?)?;
+            let containers = PrunableStatistics::new(statistics.clone(), Arc::clone(schema));
+            // A predicate by which nothing can be told says so by an error.
+            let predicate = PruningPredicateBuilder::new().with_file_schema(Arc::clone(schema)).try_build(filter);
+            if let Ok(told) = predicate.and_then(|predicate| predicate.prune(&containers)) {
+                may_hold = told;
+            }
         }
-        groups
+        let files = files.into_iter().zip(statistics).zip(may_hold).filter(|(_, may_hold)| *may_hold);
+        let file = |((file, statistics), _): ((&lake::Manifest, _), _)| {
+            PartitionedFile::new(file.path.clone(), file.bytes).with_statistics(statistics)
+        };
+        Ok(files.map(file).collect())
     }
 
     fn hot(&self, schema: &SchemaRef, faces: &Faces) -> Result<Arc<dyn ExecutionPlan>> {
@@ -196,4 +219,14 @@ impl Records {
         let batches = starts.map(|start| batch.slice(start, HOT_ROWS.min(batch.num_rows() - start))).collect();
         Ok(MemorySourceConfig::try_new_exec(&[batches], Arc::clone(schema), None)? as Arc<dyn ExecutionPlan>)
     }
+}
+
+/// The files dealt out to at most so many partitions.
+fn dealt(files: Vec<PartitionedFile>, partitions: usize) -> Vec<FileGroup> {
+    let mut groups = vec![FileGroup::default(); partitions.clamp(1, files.len().max(1))];
+    let count = groups.len();
+    for (at, file) in files.into_iter().enumerate() {
+        groups[at % count].push(file);
+    }
+    groups
 }

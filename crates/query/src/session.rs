@@ -19,14 +19,20 @@ use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use url::Url;
 
+use crate::census::Deadline;
 use crate::functions;
 use crate::limits::Limits;
 use crate::records::STORE;
 use crate::statement::DEPTH_MAX;
+use crate::watch::WatchJoins;
 
 /// The schema whose tables need no prefix.
 pub(crate) const SCHEMA: &str = "trail";
 const CATALOG: &str = "onrecord";
+
+/// Functions that make as much memory as a number says, which no limit counts (I12).
+const UNBOUNDED: [&str; 7] =
+    ["repeat", "lpad", "rpad", "range", "generate_series", "array_repeat", "array_resize"];
 
 /// Where a query's tables are put.
 pub(crate) struct Catalog {
@@ -38,7 +44,7 @@ pub(crate) struct Catalog {
 ///
 /// It has no table functions, no file formats, no table factories and no store but an empty one: there is nothing by
 /// which SQL could name a file or a host.
-pub(crate) fn new(limits: &Limits, now_ns: i64) -> Result<(SessionState, Catalog)> {
+pub(crate) fn new(limits: &Limits, deadline: &Deadline, now_ns: i64) -> Result<(SessionState, Catalog)> {
     let mut config = SessionConfig::new()
         .with_target_partitions(limits.threads.max(1))
         .with_default_catalog_and_schema(CATALOG, SCHEMA)
@@ -70,6 +76,7 @@ pub(crate) fn new(limits: &Limits, now_ns: i64) -> Result<(SessionState, Catalog
     let catalogs = MemoryCatalogProviderList::new();
     catalogs.register_catalog(CATALOG.to_owned(), Arc::new(schemas));
     let mut functions = SessionStateDefaults::default_scalar_functions();
+    functions.retain(|function| !UNBOUNDED.contains(&function.name()));
     functions.extend(functions::all());
     let now = ExecutionProps::new().with_query_execution_start_time(DateTime::from_timestamp_nanos(now_ns));
     let state = SessionStateBuilder::new()
@@ -82,6 +89,7 @@ pub(crate) fn new(limits: &Limits, now_ns: i64) -> Result<(SessionState, Catalog
         .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
         .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
         .with_window_functions(SessionStateDefaults::default_window_functions())
+        .with_optimizer_rule(Arc::new(WatchJoins::new(deadline.clone())))
         .build();
     Ok((state, catalog))
 }

@@ -14,8 +14,11 @@ use record::{FieldRef, Part};
 use crate::error::QueryError;
 use crate::face::Face;
 
-/// Nesting of a query.
+/// Nesting of a query's text, in brackets and queries.
 pub(crate) const DEPTH_MAX: usize = 50;
+
+/// Nesting of an expression, whose every `OR` is a level.
+const EXPRESSION_DEPTH_MAX: usize = 1_000;
 
 /// What is asked for.
 #[derive(Debug)]
@@ -64,7 +67,7 @@ pub(crate) fn read(text: &str) -> Result<Asked, QueryError> {
     };
     if let Asked::Rows(statement) = &asked
         && let Some(query) = query_of(statement)
-        && let ControlFlow::Break(error) = Visit::visit(query, &mut OnlyReads)
+        && let ControlFlow::Break(error) = Visit::visit(query, &mut OnlyReads { depth: 0 })
     {
         return Err(error);
     }
@@ -116,10 +119,27 @@ fn query_of_mut(statement: &mut Statement) -> Option<&mut Sql> {
 }
 
 /// Refuses what is inside a query and does more than read, or reads elsewhere.
-struct OnlyReads;
+struct OnlyReads {
+    /// How deep the expression is that is looked at.
+    depth: usize,
+}
 
 impl Visitor for OnlyReads {
     type Break = QueryError;
+
+    fn pre_visit_expr(&mut self, _: &Expr) -> ControlFlow<QueryError> {
+        self.depth += 1;
+        if self.depth > EXPRESSION_DEPTH_MAX {
+            let max = EXPRESSION_DEPTH_MAX.to_string();
+            return ControlFlow::Break(QueryError::Limit { what: "the depth of an expression", max });
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, _: &Expr) -> ControlFlow<QueryError> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<QueryError> {
         match &*query.body {

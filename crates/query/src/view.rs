@@ -82,14 +82,14 @@ impl View {
         let at = self.shared.host.monotonic() + limits.time;
         let deadline = Deadline { host: self.shared.host.clone(), at, limit: limits.time };
         let notes = Arc::new(Notes::default());
-        match statement::read(text)? {
+        self.shared.deep(|| match statement::read(text)? {
             Asked::Tables => self.show_tables(&deadline),
             Asked::Describe(table) => self.describe(&table, &deadline, &notes),
             Asked::Rows(statement) => {
                 let question = self.question(&deadline, &notes)?;
                 self.shared.wait(question.rows(*statement, &notes))
             }
-        }
+        })
     }
 
     fn question<'v>(&'v self, deadline: &'v Deadline, notes: &'v Notes) -> Result<Question<'v>, QueryError> {
@@ -104,7 +104,7 @@ impl View {
             rests: Mutex::new(HashMap::new()),
         };
         let now_ns = self.shared.host.now_ns();
-        let (state, catalog) = session::new(&self.shared.limits, now_ns).map_err(|error| self.error(error))?;
+        let (state, catalog) = session::new(&self.shared.limits, deadline, now_ns).map_err(|error| self.error(error))?;
         Ok(Question { view: self, names, state, catalog, deadline: deadline.clone(), now_ns })
     }
 

@@ -1,0 +1,9 @@
+//! Queries over real trails: what is found, what is refused, and that nothing is missed or seen twice.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod attack;
+mod fields;
+mod find;
+mod once;
+mod policy;
+mod trail_of;
