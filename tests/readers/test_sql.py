@@ -142,7 +142,8 @@ class Queries:
     def condition(self, depth=0):
         draw = self.chance.random()
         if depth > 3 or draw < 0.35:
-            return self.leaf()
+            # In brackets: DataFusion's parser takes all that follows IS DISTINCT FROM for its right side.
+            return f"({self.leaf()})"
         if draw < 0.45:
             return f"NOT ({self.condition(depth + 1)})"
         return f"({self.condition(depth + 1)} {self.chance.choice(['AND', 'OR'])} {self.condition(depth + 1)})"

@@ -7,7 +7,7 @@ mod csv;
 mod json;
 mod screen;
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal as _, Write};
 
 use query::{Answer, QueryError};
 
@@ -72,13 +72,15 @@ impl From<QueryError> for Failure {
             QueryError::Read(_) | QueryError::Limit { .. } => Exit::CouldNot,
             _ => Exit::WrongUse,
         };
-        Failure::of(exit, &error)
+        let failure = Failure::of(exit, &error);
+        // What was read badly is looked into; what took too much is asked otherwise.
+        if matches!(error, QueryError::Read(_)) { failure.hint("run verify on the trail") } else { failure }
     }
 }
 
 /// Writes an answer to stdout, and says on stderr what its rows do not show.
 pub fn write(session: &Session, format: Format, mut answer: Answer, one: &str, many: &str) -> Outcome {
-    if format.is_binary() && io::IsTerminal::is_terminal(&io::stdout()) {
+    if format.is_binary() && io::stdout().is_terminal() {
         let what = "this format is not for a terminal";
         return Err(Failure::wrong_use(what).hint("send it to a file: … > rows.parquet"));
     }
@@ -88,7 +90,7 @@ pub fn write(session: &Session, format: Format, mut answer: Answer, one: &str, m
         Format::Table => screen::write(session, &mut answer),
         Format::Json => json::write(&mut out, &mut answer, true),
         Format::Ndjson => json::write(&mut out, &mut answer, false),
-        Format::Csv => csv::write(&mut out, &mut answer),
+        Format::Csv => csv::write(&mut out, &mut answer, io::stdout().is_terminal()),
         Format::Parquet => binary::parquet(&mut out, &mut answer),
         Format::Arrow => binary::arrow(&mut out, &mut answer),
     };

@@ -64,24 +64,36 @@ const AFTER: &str = "\
 docs/sql.md says what EXPR can be, and how a field is named.";
 
 /// What a person sees of a record in a line.
-const IN_A_LINE: [&str; 7] =
-    ["index", "time", "id", "model.name", "model.version", "subject.id", "output:json"];
+const IN_A_LINE: [&str; 7] = ["index", "time", "id", "model.name", "model.version", "subject.id", "output:json"];
 
 /// What a program gets: all of it.
 const IN_FULL: [&str; 16] = [
-    "index", "id", "kind", "time", "about", "model:json", "result:json", "producer:json", "trace:json", "error",
-    "subject:json", "inputs:json", "parameters:json", "output:json", "explanation:json", "context:json",
+    "index",
+    "id",
+    "kind",
+    "time",
+    "about",
+    "model:json",
+    "result:json",
+    "producer:json",
+    "trace:json",
+    "error",
+    "subject:json",
+    "inputs:json",
+    "parameters:json",
+    "output:json",
+    "explanation:json",
+    "context:json",
 ];
 
 pub fn run(session: &Session, args: &Args) -> Outcome {
     let format = Format::of(session, args.format);
     let view = view(session, &args.trail, args.bounds.limits())?;
     let search = search(session, args, format)?;
-    let of_trail = |failure: Failure| failure.of_trail(&args.trail);
-    let answer = view.search(&search).map_err(|error| of_trail(error.into()))?;
-    let done = rows::write(session, format, answer, "record", "records").map_err(of_trail)?;
+    let answer = view.search(&search)?;
+    let done = rows::write(session, format, answer, "record", "records")?;
     if search.is_narrowed() {
-        let erased = view.erased().map_err(|error| of_trail(error.into()))?;
+        let erased = view.erased()?;
         if erased > 0 {
             let of = number::of(erased, "record", "records");
             session.note(&format!("of {of} something was erased, and nothing finds what is gone"));
@@ -93,7 +105,8 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
 fn search(session: &Session, args: &Args, format: Format) -> Result<Search, Failure> {
     let kind = Kind::from_name(&args.kind).ok_or_else(|| {
         let kinds: Vec<&str> = Kind::all().map(Kind::name).collect();
-        Failure::wrong_use(format!("there is no kind of record {:?}", args.kind)).hint(format!("one of {}", kinds.join(", ")))
+        Failure::wrong_use(format!("there is no kind of record {:?}", args.kind))
+            .hint(format!("one of {}", kinds.join(", ")))
     })?;
     let now = session.host.now_ns();
     let span = |text: &Option<String>| text.as_deref().map(|text| Span::read(text, now)).transpose();
@@ -101,7 +114,8 @@ fn search(session: &Session, args: &Args, format: Format) -> Result<Search, Fail
     // A range says both by itself.
     let range = since.filter(|_| args.since.as_deref().is_some_and(|text| text.contains("..")));
     if range.is_some() && until.is_some() {
-        let failure = Failure { exit: Exit::WrongUse, ..Failure::wrong_use("--since is a range, and --until is given too") };
+        let failure =
+            Failure { exit: Exit::WrongUse, ..Failure::wrong_use("--since is a range, and --until is given too") };
         return Err(failure.hint("give one of the two"));
     }
     let columns: Vec<String> = match (args.columns.is_empty(), format) {

@@ -63,8 +63,8 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
     let view = view(session, &args.trail, args.bounds.limits())?;
     let query = if args.query == "-" { stdin(view.limits().text_bytes)? } else { args.query.clone() };
     let format = Format::of(session, args.format);
-    let answer = view.sql(&query).map_err(|error| Failure::from(error).of_trail(&args.trail))?;
-    rows::write(session, format, answer, "row", "rows").map_err(|failure| failure.of_trail(&args.trail))
+    let answer = view.sql(&query)?;
+    rows::write(session, format, answer, "row", "rows")
 }
 
 /// A trail as it stands, for queries. Whoever may read its folder may see all of it.
@@ -78,6 +78,9 @@ pub fn view(session: &Session, trail: &str, limits: Limits) -> Result<View, Fail
 fn stdin(bytes_max: usize) -> Result<String, Failure> {
     let mut query = String::new();
     let read = std::io::stdin().lock().take(bytes_max as u64 + 1).read_to_string(&mut query);
-    read.map_err(|error| Failure { exit: Exit::WrongUse, ..Failure::could_not(format!("cannot read the query: {error}")) })?;
+    read.map_err(|error| Failure {
+        exit: Exit::WrongUse,
+        ..Failure::could_not(format!("cannot read the query: {error}"))
+    })?;
     Ok(query)
 }

@@ -167,7 +167,9 @@ impl Censuses {
         let mut census = Census::default();
         let rest = rest_name(part);
         if file.has(&rest) {
-            read(&file, &[&rest], deadline, &mut |batch| batch.columns().iter().try_for_each(|rest| census.count(rest)))?;
+            read(&file, &[&rest], deadline, &mut |batch| {
+                batch.columns().iter().try_for_each(|rest| census.count(rest))
+            })?;
         }
         let census = Arc::new(census);
         let mut known = self.0.lock();
@@ -186,12 +188,14 @@ pub(crate) fn read(
     deadline: &Deadline,
     take: &mut dyn FnMut(&RecordBatch) -> Result<(), QueryError>,
 ) -> Result<(), QueryError> {
-    let unreadable =
-        |cause: &dyn std::fmt::Display| QueryError::Read(format!("a file of the lake cannot be read: {cause}; verify the trail"));
+    let unreadable = |cause: &dyn std::fmt::Display| {
+        QueryError::Read(format!("a file of the lake cannot be read: {cause}; verify the trail"))
+    };
     // The library can panic over bytes that no writer made.
     let done = lake::guarded(|| {
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let metadata = ArrowReaderMetadata::try_new(Arc::clone(file.metadata()), options).map_err(|e| unreadable(&e))?;
+        let metadata =
+            ArrowReaderMetadata::try_new(Arc::clone(file.metadata()), options).map_err(|e| unreadable(&e))?;
         let fields = metadata.schema().fields().iter().enumerate();
         let roots: Vec<usize> =
             fields.filter(|(_, field)| names.contains(&field.name().as_str())).map(|(at, _)| at).collect();

@@ -64,7 +64,8 @@ impl Shared {
         let failed = |why: &str| QueryError::Read(format!("a thread for the query {why}"));
         std::thread::scope(|scope| {
             let builder = std::thread::Builder::new().name("query".to_owned()).stack_size(STACK_BYTES);
-            let thread = builder.spawn_scoped(scope, work).map_err(|error| failed(&format!("cannot be started: {error}")))?;
+            let thread =
+                builder.spawn_scoped(scope, work).map_err(|error| failed(&format!("cannot be started: {error}")))?;
             thread.join().unwrap_or_else(|_| Err(failed("ended in a panic")))
         })
     }

@@ -8,7 +8,7 @@ use datafusion::error::DataFusionError;
 use crate::near;
 
 /// Why a query has no answer: what happened, to what, and what to do.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum QueryError {
     /// The text is no SQL.
     #[error("the query cannot be read: {0}")]
@@ -74,7 +74,7 @@ pub enum QueryError {
 
 /// An error of ours on its way through the library.
 #[derive(Debug, thiserror::Error)]
-#[error(transparent)]
+#[error("{0}")]
 pub(crate) struct Carried(pub(crate) QueryError);
 
 impl QueryError {
@@ -89,28 +89,24 @@ impl QueryError {
 
     /// What the library says, in words of ours.
     pub(crate) fn of(error: DataFusionError, limits: &crate::Limits) -> Self {
+        if let Some(carried) = carried_in(&error) {
+            return carried;
+        }
+        // Spilling says it in several ways.
+        if error.to_string().contains("max_temp_directory_size") {
+            return Self::out_of_disk(limits);
+        }
         match error {
-            DataFusionError::External(cause) => match cause.downcast::<Carried>() {
-                Ok(carried) => carried.0,
-                Err(cause) => QueryError::Read(cause.to_string()),
-            },
             DataFusionError::Context(_, cause) | DataFusionError::Diagnostic(_, cause) => Self::of(*cause, limits),
             DataFusionError::Collection(mut causes) if !causes.is_empty() => Self::of(causes.remove(0), limits),
-            DataFusionError::Shared(cause) => match std::sync::Arc::try_unwrap(cause) {
-                Ok(cause) => Self::of(cause, limits),
-                Err(cause) => Self::Plan(first_line(&cause.to_string())),
-            },
             DataFusionError::SQL(cause, _) => QueryError::Syntax(first_line(&cause.to_string())),
             DataFusionError::SchemaError(cause, _) => Self::of_schema(*cause),
-            DataFusionError::ResourcesExhausted(why) if why.contains("disk") => Self::out_of_disk(limits),
             DataFusionError::ResourcesExhausted(_) => {
                 QueryError::Limit { what: "the memory", max: mib(limits.memory_bytes as u64) }
             }
             DataFusionError::ParquetError(cause) => QueryError::Read(format!(
                 "a file of the lake cannot be read: {cause}; verify the trail, and restore the file from a copy"
             )),
-            // Spilling says it in several ways.
-            other if other.to_string().contains("max_temp_directory_size") => Self::out_of_disk(limits),
             other => QueryError::Plan(first_line(other.strip_backtrace().as_str())),
         }
     }
@@ -129,6 +125,18 @@ impl QueryError {
             other => QueryError::Plan(other.to_string()),
         }
     }
+}
+
+/// An error of ours that the library carries, however deep it has wrapped it.
+fn carried_in(error: &DataFusionError) -> Option<QueryError> {
+    let mut at: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = at {
+        if let Some(Carried(carried)) = error.downcast_ref() {
+            return Some(carried.clone());
+        }
+        at = error.source();
+    }
+    None
 }
 
 fn mib(bytes: u64) -> String {

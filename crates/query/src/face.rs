@@ -113,7 +113,10 @@ impl Face {
     /// Every such column, in the order of the view: what tells records apart comes first, what is left over last.
     pub(crate) fn all_fixed() -> (Vec<Face>, Vec<Face>) {
         let faces = |names: &[&str]| names.iter().filter_map(|name| Face::fixed(name)).collect();
-        (faces(&["index", "id", "kind", "time", "time_ns", "received", "time_source", "id_by"]), faces(&["rest", "erased"]))
+        (
+            faces(&["index", "id", "kind", "time", "time_ns", "received", "time_source", "id_by"]),
+            faces(&["rest", "erased"]),
+        )
     }
 
     pub(crate) fn data_type(&self) -> DataType {

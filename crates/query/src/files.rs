@@ -66,7 +66,11 @@ impl Files {
     }
 
     /// The open data file that `manifest` describes.
-    pub(crate) fn get(&self, lake: &lake::Snapshot, manifest: &Manifest) -> std::result::Result<Arc<OpenFile>, QueryError> {
+    pub(crate) fn get(
+        &self,
+        lake: &lake::Snapshot,
+        manifest: &Manifest,
+    ) -> std::result::Result<Arc<OpenFile>, QueryError> {
         let name = lake.path(manifest).to_string_lossy().into_owned();
         let mut open = self.open.lock();
         if let Some(at) = open.iter().position(|(known, _)| *known == name) {
@@ -91,7 +95,9 @@ impl OpenFile {
     fn open(host: &Host, lake: &lake::Snapshot, manifest: &Manifest) -> std::result::Result<Self, QueryError> {
         let unreadable = |cause: &dyn std::fmt::Display| {
             let name = &manifest.path;
-            QueryError::Read(format!("file {name:?} cannot be read: {cause}; verify the trail, and restore the file from a copy"))
+            QueryError::Read(format!(
+                "file {name:?} cannot be read: {cause}; verify the trail, and restore the file from a copy"
+            ))
         };
         let file = host.open_read(lake.path(manifest), STEP).map_err(|error| unreadable(&error))?;
         let bytes = file.len().map_err(|error| unreadable(&error))?;
@@ -160,9 +166,13 @@ impl OpenFile {
             return Ok(filter.clone());
         }
         let column = self.metadata.row_group(group).column(leaf);
-        let read = lake::guarded(|| Sbbf::read_from_column_chunk(column, &Chunks { file: &self.file, bytes: self.bytes }));
+        let read =
+            lake::guarded(|| Sbbf::read_from_column_chunk(column, &Chunks { file: &self.file, bytes: self.bytes }));
         let unreadable = |cause: &dyn std::fmt::Display| {
-            QueryError::Read(format!("a Bloom filter of file {:?} cannot be read: {cause}; verify the trail", self.name))
+            QueryError::Read(format!(
+                "a Bloom filter of file {:?} cannot be read: {cause}; verify the trail",
+                self.name
+            ))
         };
         let filter = read.map_err(|panic| unreadable(&panic))?.map_err(|error| unreadable(&error))?.map(Arc::new);
         // The library looks into a block of it without asking whether there is one.

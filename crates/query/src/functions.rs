@@ -9,7 +9,8 @@ use arrow_array::{Array, ArrayRef};
 use arrow_schema::{DataType, Field};
 use datafusion::common::{Result, plan_err};
 use datafusion::logical_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
 use serde_json::Value;
 
 use crate::face::is_json;
@@ -62,7 +63,10 @@ impl ScalarUDFImpl for JsonGet {
         let is_step = |data_type: &DataType| is_text(data_type) || *data_type == DataType::Int64;
         let right = args.first().is_some_and(is_text) && args[1..].iter().all(is_step);
         if !right {
-            return plan_err!("{0} takes JSON text and then keys (text) or places (integers): {0}(inputs, 'address', 0)", self.name);
+            return plan_err!(
+                "{0} takes JSON text and then keys (text) or places (integers): {0}(inputs, 'address', 0)",
+                self.name
+            );
         }
         Ok(match self.made {
             As::Json | As::Text => DataType::Utf8,

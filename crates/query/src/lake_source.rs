@@ -55,12 +55,7 @@ impl LakeSource {
 }
 
 impl FileSource for LakeSource {
-    fn create_file_opener(
-        &self,
-        _: Arc<dyn ObjectStore>,
-        _: &FileScanConfig,
-        _: usize,
-    ) -> Result<Arc<dyn FileOpener>> {
+    fn create_file_opener(&self, _: Arc<dyn ObjectStore>, _: &FileScanConfig, _: usize) -> Result<Arc<dyn FileOpener>> {
         internal_err!("files of the lake are read in morsels")
     }
 
@@ -108,7 +103,8 @@ impl FileSource for LakeSource {
         config: &ConfigOptions,
     ) -> Result<FilterPushdownPropagation<Arc<dyn FileSource>>> {
         let above = filters.iter().map(|filter| self.stays_above(filter)).collect::<Result<Vec<_>>>()?;
-        let offered: Filters = filters.iter().zip(&above).filter(|(_, above)| !**above).map(|(f, _)| Arc::clone(f)).collect();
+        let offered: Filters =
+            filters.iter().zip(&above).filter(|(_, above)| !**above).map(|(f, _)| Arc::clone(f)).collect();
         let inner = self.parquet.try_pushdown_filters(offered, config)?;
         let mut answers = inner.filters.into_iter();
         let answer = |above: &bool| if *above { PushedDown::No } else { answers.next().unwrap_or(PushedDown::No) };

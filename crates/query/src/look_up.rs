@@ -27,7 +27,9 @@ impl View {
             let in_range = |value: &&str| column != Lookup::Id || lake::Snapshot::may_hold_id(file, value);
             let likely: Vec<&str> = values.iter().copied().filter(in_range).collect();
             let filtered = !matches!(column, Lookup::About | Lookup::Kind);
-            if likely.is_empty() || (filtered && !self.shared.files.get(lake, file)?.may_hold(column.column(), &likely)?) {
+            if likely.is_empty()
+                || (filtered && !self.shared.files.get(lake, file)?.may_hold(column.column(), &likely)?)
+            {
                 continue;
             }
             let hits = lake.look_up_in(file, column, &likely).map_err(|error| QueryError::Read(error.to_string()))?;
@@ -38,7 +40,12 @@ impl View {
             }));
         }
         let hot = self.snapshot.hot().filter(|hot| holds(&hot.stored, column, values));
-        found.extend(hot.map(|hot| Found { index: hot.index, digest: hot.digest, stored: hot.stored.clone(), place: None }));
+        found.extend(hot.map(|hot| Found {
+            index: hot.index,
+            digest: hot.digest,
+            stored: hot.stored.clone(),
+            place: None,
+        }));
         found.sort_by_key(|found| found.index);
         found.dedup_by_key(|found| found.index);
         Ok(found)

@@ -237,4 +237,3 @@ fn models_in(manifest: &lake::Manifest, model: &str) -> (bool, bool) {
         _ => (false, true),
     }
 }
-

@@ -188,18 +188,23 @@ impl Records {
         };
         let mut files: Vec<_> = self.readers.lake.files().iter().collect();
         files.sort_by_key(|file| std::cmp::Reverse((file_stats::latest(file), file.last_index)));
-        let statistics: Vec<_> =
-            files.iter().map(|file| Arc::new(file_stats::of_file(file, schema, as_stored))).collect();
+        let of_files = |schema: &Schema| -> Vec<_> {
+            files.iter().map(|file| Arc::new(file_stats::of_file(file, schema, as_stored))).collect()
+        };
         let mut may_hold = vec![true; files.len()];
         if let Some(filter) = conjunction(filters.to_vec()) {
-            let filter = session.create_physical_expr(filter, &DFSchema::try_from(Arc::clone(schema))?)?;
-            let containers = PrunableStatistics::new(statistics.clone(), Arc::clone(schema));
+            // A filter can name columns that nothing above it needs any more, so it has a schema of its own.
+            let named = filter.column_refs().into_iter().filter_map(|column| self.schema.index_of(&column.name).ok());
+            let asked = Arc::new(self.schema.project(&named.collect::<Vec<_>>())?);
+            let filter = session.create_physical_expr(filter, &DFSchema::try_from(Arc::clone(&asked))?)?;
+            let containers = PrunableStatistics::new(of_files(&asked), Arc::clone(&asked));
             // A predicate by which nothing can be told says so by an error.
-            let predicate = PruningPredicateBuilder::new().with_file_schema(Arc::clone(schema)).try_build(filter);
+            let predicate = PruningPredicateBuilder::new().with_file_schema(asked).try_build(filter);
             if let Ok(told) = predicate.and_then(|predicate| predicate.prune(&containers)) {
                 may_hold = told;
             }
         }
+        let statistics = of_files(schema);
         let files = files.into_iter().zip(statistics).zip(may_hold).filter(|(_, may_hold)| *may_hold);
         let file = |((file, statistics), _): ((&lake::Manifest, _), _)| {
             PartitionedFile::new(file.path.clone(), file.bytes).with_statistics(statistics)
@@ -209,9 +214,10 @@ impl Records {
 
     fn hot(&self, schema: &SchemaRef, faces: &Faces) -> Result<Arc<dyn ExecutionPlan>> {
         let stored = self.hot.schema();
-        let columns = schema.fields().iter().map(|field| {
-            faces.over(field.name(), &stored)?.evaluate(&self.hot)?.into_array(self.hot.num_rows())
-        });
+        let columns = schema
+            .fields()
+            .iter()
+            .map(|field| faces.over(field.name(), &stored)?.evaluate(&self.hot)?.into_array(self.hot.num_rows()));
         let columns = columns.collect::<Result<Vec<_>>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(self.hot.num_rows()));
         let batch = RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?;

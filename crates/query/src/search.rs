@@ -118,7 +118,15 @@ mod tests {
             "SELECT \"x\"\" FROM events; --\" FROM events WHERE kind = 'decision' AND \"subject.id\" = ''' OR 1=1 --' \
              AND (inputs.a < 1 OR true) ORDER BY time DESC NULLS LAST, \"index\" DESC LIMIT 3"
         );
-        for broken in ["1=1) OR (1=1", "true ORDER BY 1", "true; DROP TABLE events", "true LIMIT 1", "true --", "", "1=1 UNION SELECT 1"] {
+        for broken in [
+            "1=1) OR (1=1",
+            "true ORDER BY 1",
+            "true; DROP TABLE events",
+            "true LIMIT 1",
+            "true --",
+            "",
+            "1=1 UNION SELECT 1",
+        ] {
             search.matches = Some(broken.to_owned());
             let done = search.to_sql();
             // A comment behind a predicate is no part of it.

@@ -31,8 +31,7 @@ pub(crate) const SCHEMA: &str = "trail";
 const CATALOG: &str = "onrecord";
 
 /// Functions that make as much memory as a number says, which no limit counts (I12).
-const UNBOUNDED: [&str; 7] =
-    ["repeat", "lpad", "rpad", "range", "generate_series", "array_repeat", "array_resize"];
+const UNBOUNDED: [&str; 7] = ["repeat", "lpad", "rpad", "range", "generate_series", "array_repeat", "array_resize"];
 
 /// Where a query's tables are put.
 pub(crate) struct Catalog {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
+use datafusion::error::DataFusionError;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, Expr, Ident, ObjectName, Query, Select, SelectItem, SetExpr, Statement as Sql, Subscript, TableFactor,
@@ -33,12 +34,6 @@ pub(crate) enum Asked {
 
 /// Reads one statement.
 pub(crate) fn read(text: &str) -> Result<Asked, QueryError> {
-    let syntax = |error: datafusion::error::DataFusionError| match error {
-        datafusion::error::DataFusionError::SQL(cause, _) => {
-            QueryError::Syntax(cause.to_string().trim_start_matches("sql parser error: ").to_owned())
-        }
-        other => QueryError::Syntax(other.strip_backtrace()),
-    };
     let mut parser = DFParserBuilder::new(text)
         .with_dialect(&GenericDialect)
         .with_recursion_limit(DEPTH_MAX)
@@ -74,6 +69,16 @@ pub(crate) fn read(text: &str) -> Result<Asked, QueryError> {
     Ok(asked)
 }
 
+fn syntax(error: DataFusionError) -> QueryError {
+    match error {
+        DataFusionError::SQL(cause, _) => {
+            QueryError::Syntax(cause.to_string().trim_start_matches("sql parser error: ").to_owned())
+        }
+        DataFusionError::Diagnostic(_, cause) | DataFusionError::Context(_, cause) => syntax(*cause),
+        other => QueryError::Syntax(other.strip_backtrace()),
+    }
+}
+
 /// Reads one predicate, and gives it back as SQL that is nothing but one.
 pub(crate) fn predicate(text: &str) -> Result<String, QueryError> {
     let asked = read(&format!("SELECT 1 WHERE {text}"));
@@ -89,8 +94,8 @@ pub(crate) fn predicate(text: &str) -> Result<String, QueryError> {
     match alone() {
         Some(predicate) => Ok(predicate),
         None => Err(match asked {
-            Err(error) => error,
-            Ok(_) => QueryError::Syntax(format!("{text:?} is not one predicate, such as inputs.income < 30000")),
+            Err(error @ (QueryError::Refused(_) | QueryError::Limit { .. })) => error,
+            _ => QueryError::Syntax(format!("{text:?} is not one predicate, such as inputs.income < 30000")),
         }),
     }
 }
@@ -277,7 +282,9 @@ impl Written {
     fn read(expr: &Expr) -> Option<Written> {
         match expr {
             Expr::Identifier(name) => Some(Written { names: vec![name.clone()], keys: Vec::new(), left: Vec::new() }),
-            Expr::CompoundIdentifier(names) => Some(Written { names: names.clone(), keys: Vec::new(), left: Vec::new() }),
+            Expr::CompoundIdentifier(names) => {
+                Some(Written { names: names.clone(), keys: Vec::new(), left: Vec::new() })
+            }
             Expr::CompoundFieldAccess { root, access_chain } => {
                 let mut written = Written::read(root)?;
                 let mut chain = access_chain.iter();
@@ -322,8 +329,7 @@ impl Namer<'_> {
         let mut names = written.names[..qualifiers].to_vec();
         names.push(Ident::with_quote('"', &face.name));
         self.faces.push(face);
-        let column =
-            if names.len() == 1 { Expr::Identifier(names.remove(0)) } else { Expr::CompoundIdentifier(names) };
+        let column = if names.len() == 1 { Expr::Identifier(names.remove(0)) } else { Expr::CompoundIdentifier(names) };
         Ok(Some(match written.left.is_empty() {
             true => column,
             false => Expr::CompoundFieldAccess { root: Box::new(column), access_chain: written.left },

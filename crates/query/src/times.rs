@@ -31,7 +31,9 @@ impl Span {
         let Some((from, until)) = trimmed.split_once("..") else {
             return one(trimmed, now_ns).ok_or_else(wrong);
         };
-        let read = |text: &str| if text.trim().is_empty() { Ok(None) } else { one(text.trim(), now_ns).map(Some).ok_or_else(wrong) };
+        let read = |text: &str| {
+            if text.trim().is_empty() { Ok(None) } else { one(text.trim(), now_ns).map(Some).ok_or_else(wrong) }
+        };
         let (first, last) = (read(from)?, read(until)?);
         // The end of a range is not in it, unless it is a day, which is meant whole.
         let end = |span: Span| if span.is_moment() { span.from } else { span.until };
@@ -59,7 +61,9 @@ fn one(text: &str, now_ns: i64) -> Option<Span> {
         return moment(time.timestamp_nanos_opt()?);
     }
     let text = text.replace('T', " ");
-    let time = ["%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S%.f"].iter().find_map(|format| NaiveDateTime::parse_from_str(&text, format).ok())?;
+    let time = ["%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S%.f"]
+        .iter()
+        .find_map(|format| NaiveDateTime::parse_from_str(&text, format).ok())?;
     moment(time.and_utc().timestamp_nanos_opt()?)
 }
 

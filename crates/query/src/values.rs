@@ -5,9 +5,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow_array::builder::{
-    ArrayBuilder, BooleanBuilder, Float64Builder, Int64Builder, ListBuilder, StringBuilder,
-};
+use arrow_array::builder::{ArrayBuilder, BooleanBuilder, Float64Builder, Int64Builder, ListBuilder, StringBuilder};
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
@@ -314,7 +312,8 @@ fn erased(content: bool, arrays: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
             out.append(true);
         } else if let Some(canonical) = parts.and_then(|parts| bytes_at(parts, row)) {
             let erased = Erased::read(canonical).map_err(|error| malformed(&error))?;
-            let gone = Part::ALL.into_iter().filter(|part| matches!(erased.parts[*part as usize], ErasedPart::Erased(_)));
+            let gone =
+                Part::ALL.into_iter().filter(|part| matches!(erased.parts[*part as usize], ErasedPart::Erased(_)));
             gone.for_each(|part| out.values().append_value(part.name()));
             out.append(true);
         } else {
@@ -367,7 +366,9 @@ pub(crate) fn shape_of(canonical: &[u8]) -> Option<Shape> {
         Ok(Item::Bool(_)) => typed(ColumnType::Bool),
         Ok(Item::Array(len)) if len > 0 => {
             let numbers = Value::from_canonical(canonical).ok();
-            let numbers = numbers.is_some_and(|value| matches!(&value, Value::Array(items) if all(items, |item| item.as_f64().is_some())));
+            let numbers = numbers.is_some_and(
+                |value| matches!(&value, Value::Array(items) if all(items, |item| item.as_f64().is_some())),
+            );
             if numbers { typed(ColumnType::Nums) } else { Some(Shape::Json) }
         }
         Ok(Item::Null) | Err(_) => None,

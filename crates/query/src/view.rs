@@ -104,7 +104,8 @@ impl View {
             rests: Mutex::new(HashMap::new()),
         };
         let now_ns = self.shared.host.now_ns();
-        let (state, catalog) = session::new(&self.shared.limits, deadline, now_ns).map_err(|error| self.error(error))?;
+        let (state, catalog) =
+            session::new(&self.shared.limits, deadline, now_ns).map_err(|error| self.error(error))?;
         Ok(Question { view: self, names, state, catalog, deadline: deadline.clone(), now_ns })
     }
 
@@ -262,7 +263,10 @@ impl Question<'_> {
         let used = self.names.of_model(model)?;
         let hot = self.view.snapshot.hot().any(|hot| {
             let envelope = hot.stored.parts().and_then(|parts| parts.get(record::Part::Envelope));
-            envelope.and_then(|bytes| record::Envelope::read(bytes).ok()).and_then(|e| e.model).is_some_and(|m| m.name == model)
+            envelope
+                .and_then(|bytes| record::Envelope::read(bytes).ok())
+                .and_then(|e| e.model)
+                .is_some_and(|m| m.name == model)
         });
         if used.is_empty() && !hot {
             return Err(unknown_table(Some("models"), model));
@@ -273,7 +277,8 @@ impl Question<'_> {
             Source::Field(field, _) if field.part != record::Part::Envelope => {
                 used.contains(&face.name)
                     || named.contains(&face.name)
-                    || (hot && (hot_columns.column_with_name(&face.name).is_some() || settled.get(&face.name).is_none()))
+                    || (hot
+                        && (hot_columns.column_with_name(&face.name).is_some() || settled.get(&face.name).is_none()))
             }
             _ => true,
         };
@@ -323,7 +328,9 @@ impl Question<'_> {
             face.name = hidden(&face.name);
         }
         let renamed = expr.transform(|expr| match expr {
-            Expr::Column(column) => Ok(Transformed::yes(Expr::Column(NamedColumn::new_unqualified(hidden(&column.name))))),
+            Expr::Column(column) => {
+                Ok(Transformed::yes(Expr::Column(NamedColumn::new_unqualified(hidden(&column.name)))))
+            }
             other => Ok(Transformed::no(other)),
         });
         let schema = schema_of(&faces);
@@ -340,7 +347,8 @@ fn schema_of(faces: &[Face]) -> SchemaRef {
 fn unknown_table(schema: Option<&str>, name: &str) -> QueryError {
     let known = TABLES.iter().map(|table| table.name);
     let all: Vec<&str> = known.clone().collect();
-    let shown = schema.map_or_else(|| format!("{name:?}"), |schema| format!("{schema}.{}", statement::identifier(name)));
+    let shown =
+        schema.map_or_else(|| format!("{name:?}"), |schema| format!("{schema}.{}", statement::identifier(name)));
     let nearest = near::nearest(name, known);
     QueryError::Table { name: shown, nearest, known: format!("{} and models.\"<name>\"", all.join(", ")) }
 }

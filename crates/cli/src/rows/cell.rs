@@ -51,9 +51,8 @@ impl Cell {
         match self {
             Cell::Null => "null".to_owned(),
             Cell::Json(text) | Cell::Bare(text) => text.clone(),
-            Cell::Float(value) => {
-                record::part_to_json(Part::Inputs, &Value::float(*value).to_canonical()).unwrap_or_else(|_| "null".into())
-            }
+            Cell::Float(value) => record::part_to_json(Part::Inputs, &Value::float(*value).to_canonical())
+                .unwrap_or_else(|_| "null".into()),
             Cell::Text(text) => serde_json::Value::from(text.as_str()).to_string(),
         }
     }
@@ -85,7 +84,10 @@ fn time(column: &ArrayRef, unit: TimeUnit, row: usize) -> Cell {
             Some(DateTime::from_timestamp_nanos(column.as_primitive::<TimestampNanosecondType>().value(row)))
         }
     };
-    time.map_or_else(|| Cell::Text(shown(column, row)), |time| Cell::Text(time.to_rfc3339_opts(SecondsFormat::AutoSi, true)))
+    time.map_or_else(
+        || Cell::Text(shown(column, row)),
+        |time| Cell::Text(time.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
+    )
 }
 
 fn list(item: &Field, items: &ArrayRef) -> String {

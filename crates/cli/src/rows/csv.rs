@@ -1,5 +1,5 @@
 //! Rows as CSV (RFC 4180). A text that a spreadsheet would run as a formula begins with an apostrophe, which tells it to
-//! take the rest as text; numbers stay as they are.
+//! take the rest as text; numbers stay as they are. On a terminal, what could deceive whoever looks is spelled out.
 
 use std::io::Write;
 
@@ -7,16 +7,19 @@ use query::Answer;
 
 use super::Broken;
 use super::cell::Cell;
+use crate::text::plain_line;
 
-pub fn write(out: &mut impl Write, answer: &mut Answer) -> Result<(), Broken> {
+pub fn write(out: &mut impl Write, answer: &mut Answer, terminal: bool) -> Result<(), Broken> {
+    let shown = |line: String| if terminal { plain_line(&line) } else { line };
     let names: Vec<String> = answer.schema().fields().iter().map(|field| quoted(&harmless(field.name()))).collect();
-    write!(out, "{}\r\n", names.join(","))?;
+    write!(out, "{}\r\n", shown(names.join(",")))?;
     while let Some(batch) = answer.next() {
         let batch = batch?;
         let schema = batch.schema();
         for row in 0..batch.num_rows() {
-            let cells = schema.fields().iter().zip(batch.columns()).map(|(field, column)| cell(&Cell::of(field, column, row)));
-            write!(out, "{}\r\n", cells.collect::<Vec<_>>().join(","))?;
+            let cells =
+                schema.fields().iter().zip(batch.columns()).map(|(field, column)| cell(&Cell::of(field, column, row)));
+            write!(out, "{}\r\n", shown(cells.collect::<Vec<_>>().join(",")))?;
         }
     }
     Ok(())

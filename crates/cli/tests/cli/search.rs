@@ -9,8 +9,16 @@ use crate::told;
 /// A record whose every text is out to deceive who reads it.
 fn hostile() -> String {
     let texts = [
-        "=cmd|' /C calc'!A0", "+1+1", "-1+1", "@SUM(A1)", "\\u001b[2J\\u001b]0;owned\\u0007", "abc\\u202edcba", "<script>alert(1)</script>",
-        "a\\\"b,c\\r\\nd", "\\t=1", "'; DROP TABLE events; --",
+        "=cmd|' /C calc'!A0",
+        "+1+1",
+        "-1+1",
+        "@SUM(A1)",
+        "\\u001b[2J\\u001b]0;owned\\u0007",
+        "abc\\u202edcba",
+        "<script>alert(1)</script>",
+        "a\\\"b,c\\r\\nd",
+        "\\t=1",
+        "'; DROP TABLE events; --",
     ];
     let records = texts.iter().enumerate().map(|(n, text)| {
         format!(
@@ -25,8 +33,10 @@ fn hostile() -> String {
 fn decisions_are_found_newest_first() {
     let place = Place::with_credit();
     told!(place.run(&["-q", "search", "trail", "--limit", "4", "--where", "inputs.age > 60"]));
-    let args = ["-q", "search", "trail", "--model", "credit-risk", "--version", "1.1.0", "--since", "2026-03-10..2026-03-11"];
-    let columns = ["--columns", "time,inputs.age,output.margin,explanation.values.age", "--where", "result.class = 'deny'"];
+    let args =
+        ["-q", "search", "trail", "--model", "credit-risk", "--version", "1.1.0", "--since", "2026-03-10..2026-03-11"];
+    let columns =
+        ["--columns", "time,inputs.age,output.margin,explanation.values.age", "--where", "result.class = 'deny'"];
     told!(place.run(&[&args[..], &columns[..], &["--limit", "3"]].concat()));
     let found = place.run(&["search", "trail", "--subject", "applicant-0999", "--json"]);
     assert_eq!((found.code, &found.json()["inputs"]["age"], &found.json()["index"]), (0, &33.into(), &599.into()));
@@ -48,8 +58,17 @@ fn sql_is_answered() {
         "SELECT result.class, json_text(outcome, 'label') AS label, count(*) AS n FROM cases GROUP BY 1, 2 ORDER BY 1, 2",
     ]));
     let described = place.run(&["sql", "trail", "DESCRIBE models.\"credit-risk\"", "--format", "csv", "-q"]);
-    assert!(described.out.contains("inputs.age,double,numbers; null where it is none of them\r\n"), "{}", described.out);
-    let plan = place.run(&["-q", "sql", "trail", "EXPLAIN ANALYZE SELECT id FROM decisions WHERE subject.id = 'applicant-0001'"]);
+    assert!(
+        described.out.contains("inputs.age,double,numbers; null where it is none of them\r\n"),
+        "{}",
+        described.out
+    );
+    let plan = place.run(&[
+        "-q",
+        "sql",
+        "trail",
+        "EXPLAIN ANALYZE SELECT id FROM decisions WHERE subject.id = 'applicant-0001'",
+    ]);
     for told in ["files_by_log=", "row_groups_pruned_bloom_filter=", "page_index_rows_pruned=", "bytes_scanned="] {
         assert!(plan.out.contains(told), "{}", plan.out);
     }
@@ -68,7 +87,14 @@ fn what_cannot_be_answered_says_why() {
     told!(place.run(&["-q", "sql", "trail", "DELETE FROM events"]));
     told!(place.run(&["-q", "sql", "trail", "SELECT * FROM read_parquet('x')"]));
     told!(place.run(&["-q", "sql", "trail", "SELECT * FROM decisons"]));
-    told!(place.run(&["-q", "sql", "trail", "SELECT a.id FROM events a, events b, events c WHERE a.id > b.id AND b.id > c.id", "--max-time", "0"]));
+    told!(place.run(&[
+        "-q",
+        "sql",
+        "trail",
+        "SELECT a.id FROM events a, events b, events c WHERE a.id > b.id AND b.id > c.id",
+        "--max-time",
+        "0"
+    ]));
     told!(place.run(&["-q", "sql", "nowhere", "SELECT 1"]));
 }
 
@@ -119,7 +145,9 @@ fn a_trail_answers_alike_through_its_life() {
         let mut line = String::new();
         std::io::BufRead::read_line(&mut receipts, &mut line).unwrap();
     };
-    let count = || place.run(&["-q", "sql", "trail", "SELECT count(*) AS n, sum(inputs.income) AS s FROM decisions", "--json"]).out;
+    let count = || {
+        place.run(&["-q", "sql", "trail", "SELECT count(*) AS n, sum(inputs.income) AS s FROM decisions", "--json"]).out
+    };
     assert_eq!(place.run(&["-q", "sql", "trail", "SELECT count(*) AS n FROM decisions", "--json"]).out, "{\"n\":0}\n");
     for number in 0..20 {
         stdin.write_all(decision(number).as_bytes()).unwrap();
@@ -137,7 +165,17 @@ fn a_trail_answers_alike_through_its_life() {
     // A read-only copy answers too.
     let copied = Command::new("cp").args(["-r", "trail", "copy"]).current_dir(place.path(".")).status().unwrap();
     assert!(copied.success());
-    let copy = place.run(&["-q", "search", "copy", "--where", "inputs.income = 42003", "--columns", "index,output", "--format", "csv"]);
+    let copy = place.run(&[
+        "-q",
+        "search",
+        "copy",
+        "--where",
+        "inputs.income = 42003",
+        "--columns",
+        "index,output",
+        "--format",
+        "csv",
+    ]);
     assert_eq!((copy.code, copy.out.as_str()), (0, "index,output\r\n3,0.85\r\n"), "{}", copy.told());
     assert!(place.run(&["search", "trail"]).err.contains("note: 20 records in "));
 }

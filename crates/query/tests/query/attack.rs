@@ -152,7 +152,8 @@ fn each_limit_is_an_error_that_names_it() {
         writer.close().unwrap();
         trail
     };
-    let heavy = "SELECT count(*) FROM events a, events b, events c, events d WHERE a.index + b.index + c.index < d.index";
+    let heavy =
+        "SELECT count(*) FROM events a, events b, events c, events d WHERE a.index + b.index + c.index < d.index";
     let slow = trail(Limits { time: Duration::from_millis(300), ..Limits::default() });
     let started = std::time::Instant::now();
     assert!(slow.error(heavy).starts_with("the query needs more than the time of 0.3 s"));

@@ -80,7 +80,10 @@ fn a_field_of_several_types_says_so() {
     assert_eq!(batch.num_rows(), 1);
     assert!(answer.next().is_none());
     let notes = answer.notes().join("\n");
-    assert!(notes.contains("inputs.income is numbers here; it also has values that are texts (\"inputs.income:str\")"), "{notes}");
+    assert!(
+        notes.contains("inputs.income is numbers here; it also has values that are texts (\"inputs.income:str\")"),
+        "{notes}"
+    );
 }
 
 #[test]
@@ -105,11 +108,17 @@ fn slips_are_errors_that_help() {
         ("SELECT 1 FROM models.nobody", "there is no table models.\"nobody\""),
         ("SELECT 1 FROM decisions WHERE inputs.income = 'x'", "inputs.income is a number and 'x' is a text"),
         ("SELECT 1 FROM decisions WHERE subject.id = 7", "subject.id is a text and Int64(7) is a number"),
-        ("SELECT 1 FROM decisions WHERE inputs.income BETWEEN 'a' AND 'b'", "inputs.income is a number and 'a' is a text"),
+        (
+            "SELECT 1 FROM decisions WHERE inputs.income BETWEEN 'a' AND 'b'",
+            "inputs.income is a number and 'a' is a text",
+        ),
         ("SELECT 1 FROM decisions WHERE time > 5", "time is a time and 5 is a number"),
         ("SELECT 1 FROM decisions WHERE time > 'soon'", "\"soon\" is no time"),
         ("SELECT 1 FROM decisions WHERE inputs.income LIKE '4%'", "inputs.income is a number and '4%' is a text"),
-        ("SELECT 1 FROM decisions d JOIN outcomes o ON d.inputs.income = o.about", "inputs.income is a number and about"),
+        (
+            "SELECT 1 FROM decisions d JOIN outcomes o ON d.inputs.income = o.about",
+            "inputs.income is a number and about",
+        ),
         ("SELEC 1", "the query cannot be read"),
     ] {
         let said = trail.error(sql);
@@ -160,9 +169,7 @@ fn a_models_table_has_its_own_columns() {
 
 #[test]
 fn late_facts_are_joined() {
-    let about = |n: u64, kind: &str, about: u64, output: Value| {
-        json!({"id": id(n), "kind": kind, "about": id(about), "output": output, "context": {"reason": "appeal"}})
-    };
+    let about = |n: u64, kind: &str, about: u64, output: Value| json!({"id": id(n), "kind": kind, "about": id(about), "output": output, "context": {"reason": "appeal"}});
     let mut records: Vec<Value> = (0..20).map(|n| decision(n, json!({"income": n}))).collect();
     records.push(about(100, "outcome", 3, json!({"defaulted": false})));
     records.push(about(101, "outcome", 3, json!({"defaulted": true})));
@@ -175,6 +182,12 @@ fn late_facts_are_joined() {
          FROM cases WHERE outcome IS NOT NULL ORDER BY index",
     );
     assert_eq!(rows, [json!([id(3), true, "approve", "appeal"]), json!([id(4), false, null, null])]);
-    assert_eq!(trail.rows("SELECT count(*) FROM outcomes WHERE about = '0190a5c2-7b1e-7c3a-9d55-000000000003'"), [json!([2])]);
-    assert_eq!(trail.rows("SELECT output.defaulted FROM latest_outcomes ORDER BY index"), [json!([true]), json!([false])]);
+    assert_eq!(
+        trail.rows("SELECT count(*) FROM outcomes WHERE about = '0190a5c2-7b1e-7c3a-9d55-000000000003'"),
+        [json!([2])]
+    );
+    assert_eq!(
+        trail.rows("SELECT output.defaulted FROM latest_outcomes ORDER BY index"),
+        [json!([true]), json!([false])]
+    );
 }

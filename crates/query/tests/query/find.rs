@@ -32,7 +32,8 @@ fn long() -> Trail {
 fn metric(trail: &Trail, sql: &str, name: &str) -> String {
     let plan = trail.rows(&format!("EXPLAIN ANALYZE {sql}"));
     let text = plan[0][1].as_str().unwrap().to_owned();
-    let scan = text.lines().find(|line| line.contains("DataSourceExec: file_groups")).unwrap_or_else(|| panic!("{text}"));
+    let scan =
+        text.lines().find(|line| line.contains("DataSourceExec: file_groups")).unwrap_or_else(|| panic!("{text}"));
     let metric = scan.split(&format!("{name}=")).nth(1).unwrap_or_else(|| panic!("{scan}"));
     metric.split([',', ']']).next().unwrap().to_owned()
 }
@@ -65,7 +66,8 @@ fn row_groups_are_passed_over_by_their_bloom_filters() {
         let sql = format!("SELECT id FROM decisions WHERE {condition}");
         assert!(!trail.rows(&sql).is_empty(), "{condition}");
         let matched = |name| metric(&trail, &sql, name).split(" → ").nth(1).unwrap().replace(" matched", "");
-        let (filters, pages) = (matched("row_groups_pruned_bloom_filter"), metric(&trail, &sql, "page_index_rows_pruned"));
+        let (filters, pages) =
+            (matched("row_groups_pruned_bloom_filter"), metric(&trail, &sql, "page_index_rows_pruned"));
         assert!(filters.parse::<u32>().unwrap() <= 2, "{condition}: {filters} of 10 files; rows {pages}");
     }
 }
@@ -77,7 +79,13 @@ fn the_newest_are_found_without_reading_the_others() {
     let found: Vec<u64> = trail.rows(sql).iter().map(|row| row[0].as_u64().unwrap()).collect();
     assert_eq!(found, [19_999, 19_998, 19_997, 19_996, 19_995]);
     // Each of two threads may have begun with a file before the first rows told that no other is needed.
-    let opened: u32 = metric(&trail, sql, "files_ranges_pruned_statistics").split(" → ").nth(1).unwrap().replace(" matched", "").parse().unwrap();
+    let opened: u32 = metric(&trail, sql, "files_ranges_pruned_statistics")
+        .split(" → ")
+        .nth(1)
+        .unwrap()
+        .replace(" matched", "")
+        .parse()
+        .unwrap();
     assert!(opened <= 3, "{opened} of 10 files");
     let mut search = Search::new(["index"], 3);
     search.since = Some(Span::read("2026-11-01T13:00:00Z", 0).unwrap());
@@ -104,4 +112,13 @@ fn single_records_are_looked_up_in_lake_and_journal() {
     assert_eq!(both.iter().map(|found| found.index).collect::<Vec<_>>(), [2, 3, 4_100, 4_101]);
     assert!(view.find(&id(77_777).parse().unwrap()).unwrap().is_none());
     assert!(view.look_up(Lookup::Subject, &["nobody"]).unwrap().is_empty());
+}
+
+#[test]
+fn a_condition_may_come_to_nothing() {
+    let trail = long();
+    let sql = "SELECT count(*) FROM decisions WHERE (model.version = '1.1' OR index < 10) AND index < 10";
+    assert_eq!(trail.rows(sql), [json!([10])]);
+    assert_eq!(trail.rows("SELECT count(*) FROM decisions WHERE inputs.income = 1 OR true"), [json!([20_001])]);
+    assert_eq!(trail.rows("SELECT count(*) FROM decisions WHERE inputs.income = 1 AND false"), [json!([0])]);
 }

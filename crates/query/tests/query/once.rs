@@ -19,7 +19,8 @@ fn nothing_is_missed_or_seen_twice_while_the_trail_changes() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for batch in 1..batches {
-                let records: Vec<_> = (batch * 25..batch * 25 + 25).map(|n| decision(n, json!({"income": n}))).collect();
+                let records: Vec<_> =
+                    (batch * 25..batch * 25 + 25).map(|n| decision(n, json!({"income": n}))).collect();
                 append(&writer, &records);
                 acknowledged.fetch_add(25, Ordering::SeqCst);
             }

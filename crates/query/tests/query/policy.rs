@@ -14,9 +14,12 @@ fn field(path: &str) -> FieldRef {
 fn trail() -> Trail {
     let record = |n: u64| {
         let rare = if n.is_multiple_of(17) { json!({"note": format!("secret-note-{n}")}) } else { json!({}) };
-        let mut record = decision(n, json!({
-            "ssn": format!("secret-{n:04}"), "income": 1_000 + n, "account": {"iban": format!("DE00secret{n:04}")}, "rare": rare,
-        }));
+        let mut record = decision(
+            n,
+            json!({
+                "ssn": format!("secret-{n:04}"), "income": 1_000 + n, "account": {"iban": format!("DE00secret{n:04}")}, "rare": rare,
+            }),
+        );
         record["subject"]["id"] = format!("secret-subject-{n}").into();
         record
     };
@@ -103,11 +106,21 @@ fn rows_that_are_not_shown_are_not_there() {
     assert_eq!(indices("SELECT count(*) FROM events"), json!([11]));
     assert_eq!(indices("SELECT max(index) FROM decisions"), json!([65]));
     assert_eq!(indices("SELECT index FROM events ORDER BY time DESC LIMIT 1"), json!([65]));
-    assert_eq!(indices("SELECT a.index FROM events a JOIN events b ON a.index = b.index WHERE b.index > 5 ORDER BY 1"), json!([6, 7, 8, 9, 65]));
+    assert_eq!(
+        indices("SELECT a.index FROM events a JOIN events b ON a.index = b.index WHERE b.index > 5 ORDER BY 1"),
+        json!([6, 7, 8, 9, 65])
+    );
     // An error that only a hidden row could cause does not come, nor do figures of what was left out.
     assert_eq!(indices("SELECT count(*) FROM events WHERE 1 / (index - 30) IS NOT NULL"), json!([11]));
-    assert_eq!(indices("SELECT count(*) FROM events WHERE CAST(CASE WHEN index = 30 THEN 'x' ELSE '1' END AS INT) = 1"), json!([11]));
-    for sql in ["EXPLAIN SELECT * FROM events WHERE index = 30", "EXPLAIN ANALYZE SELECT index FROM events WHERE index < 40", "EXPLAIN VERBOSE SELECT index FROM events"] {
+    assert_eq!(
+        indices("SELECT count(*) FROM events WHERE CAST(CASE WHEN index = 30 THEN 'x' ELSE '1' END AS INT) = 1"),
+        json!([11])
+    );
+    for sql in [
+        "EXPLAIN SELECT * FROM events WHERE index = 30",
+        "EXPLAIN ANALYZE SELECT index FROM events WHERE index < 40",
+        "EXPLAIN VERBOSE SELECT index FROM events",
+    ] {
         let plan = format!("{:?}", rows(&view, sql).unwrap());
         assert!(plan.contains("Policy"), "{plan}");
         for leak in ["1010", "secret", "settle-", "policy\\u", "DataSourceExec", "output_rows=70", "output_rows=60"] {
@@ -124,7 +137,8 @@ fn a_policy_that_cannot_be_applied_is_refused() {
         let policy = Policy { masks: vec![(field(path), Mask::Drop)], rows: None };
         assert!(trail.engine.view(snapshot(), policy).is_err(), "{path}");
     }
-    for predicate in ["inputs.nothing = 1", "1 = 1) OR (1 = 1", "true; SELECT 1", "inputs.income = 'x'", "count(*) > 1"] {
+    for predicate in ["inputs.nothing = 1", "1 = 1) OR (1 = 1", "true; SELECT 1", "inputs.income = 'x'", "count(*) > 1"]
+    {
         let view = trail.view_under(Policy { masks: Vec::new(), rows: Some(predicate.to_owned()) });
         assert!(rows(&view, "SELECT 1 FROM events").is_err(), "{predicate}");
     }
