@@ -29,6 +29,9 @@ use crate::error::QueryError;
 /// Fault points are `query.<operation>`.
 const STEP: &str = "query";
 
+/// Bloom filters by row group and leaf; none where the file has none.
+type Filters = HashMap<(usize, usize), Option<Arc<Sbbf>>>;
+
 /// A data file that is open.
 #[derive(Debug)]
 pub(crate) struct OpenFile {
@@ -38,8 +41,8 @@ pub(crate) struct OpenFile {
     metadata: Arc<ParquetMetaData>,
     /// Bytes of Bloom filters that were asked for, by where they stand.
     filter_bytes: Mutex<HashMap<Range<u64>, Bytes>>,
-    /// Bloom filters that were looked into, by row group and leaf.
-    filters: Mutex<HashMap<(usize, usize), Option<Arc<Sbbf>>>>,
+    /// Bloom filters that were looked into.
+    filters: Mutex<Filters>,
 }
 
 /// What was opened lately, most lately last, and how many bytes of memory it takes.

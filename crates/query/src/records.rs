@@ -153,8 +153,8 @@ impl Records {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let mut options = TableParquetOptions::default();
-        options.global = session.config_options().execution.parquet.clone();
+        let global = session.config_options().execution.parquet.clone();
+        let options = TableParquetOptions { global, ..TableParquetOptions::default() };
         let parquet = ParquetSource::new(Arc::clone(schema))
             .with_table_parquet_options(options)
             .with_parquet_file_reader_factory(Arc::new(self.readers.clone()));

@@ -13,7 +13,7 @@ pub fn write(out: &mut impl Write, answer: &mut Answer, terminal: bool) -> Resul
     let shown = |line: String| if terminal { plain_line(&line) } else { line };
     let names: Vec<String> = answer.schema().fields().iter().map(|field| quoted(&harmless(field.name()))).collect();
     write!(out, "{}\r\n", shown(names.join(",")))?;
-    while let Some(batch) = answer.next() {
+    for batch in answer.by_ref() {
         let batch = batch?;
         let schema = batch.schema();
         for row in 0..batch.num_rows() {

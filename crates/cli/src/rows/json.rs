@@ -20,7 +20,7 @@ pub fn write(out: &mut impl Write, answer: &mut Answer, array: bool) -> Result<(
     if array {
         out.write_all(b"[")?;
     }
-    while let Some(batch) = answer.next() {
+    for batch in answer.by_ref() {
         let batch = batch?;
         let schema = batch.schema();
         for row in 0..batch.num_rows() {

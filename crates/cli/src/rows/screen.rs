@@ -28,7 +28,7 @@ pub fn write(session: &Session, answer: &mut Answer) -> Result<(), Broken> {
     let heads: Vec<&str> = heads.iter().map(String::as_str).collect();
     let mut rows = Vec::new();
     let mut written = false;
-    while let Some(batch) = answer.next() {
+    for batch in answer.by_ref() {
         let batch = batch?;
         let schema = batch.schema();
         for row in 0..batch.num_rows() {

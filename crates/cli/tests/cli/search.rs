@@ -179,3 +179,18 @@ fn a_trail_answers_alike_through_its_life() {
     assert_eq!((copy.code, copy.out.as_str()), (0, "index,output\r\n3,0.85\r\n"), "{}", copy.told());
     assert!(place.run(&["search", "trail"]).err.contains("note: 20 records in "));
 }
+
+/// What docs/sql.md shows is answered.
+#[test]
+fn the_page_on_sql_is_run() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/sql.md")).unwrap();
+    let place = Place::with_credit();
+    let blocks = page.split("```sql\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let mut run = 0;
+    for block in blocks {
+        let asked = place.run(&["-q", "sql", "trail", block, "--format", "ndjson"]);
+        assert!(asked.code == 0 && !asked.out.is_empty(), "{block}{}", asked.told());
+        run += 1;
+    }
+    assert!(run >= 7, "{run} blocks");
+}

@@ -157,7 +157,7 @@ fn each_limit_is_an_error_that_names_it() {
     let slow = trail(Limits { time: Duration::from_millis(300), ..Limits::default() });
     let started = std::time::Instant::now();
     assert!(slow.error(heavy).starts_with("the query needs more than the time of 0.3 s"));
-    assert!(started.elapsed() < Duration::from_secs(20));
+    assert!(started.elapsed() < Duration::from_secs(60));
     let endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n";
     assert!(slow.error(endless).starts_with("the query needs more than the"));
     let tight = trail(Limits { memory_bytes: 1 << 20, spill_bytes: 1 << 20, ..Limits::default() });

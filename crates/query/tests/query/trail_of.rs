@@ -36,7 +36,11 @@ impl Trail {
     }
 
     pub fn open(&self) -> Writer {
-        Writer::open(&self.host, &self.folder, &self.keys, Options { compact: false, ..Options::default() }).unwrap()
+        // Nothing happens but what a test does.
+        let settle_every = std::time::Duration::from_secs(1_000_000);
+        let options =
+            Options { compact: false, scrub: None, settle_every, settle_bytes: u64::MAX, ..Options::default() };
+        Writer::open(&self.host, &self.folder, &self.keys, options).unwrap()
     }
 
     /// A trail with some records settled, and some in the journal.
@@ -50,7 +54,11 @@ impl Trail {
         }
         append(&writer, hot);
         writer.wait_sealed().unwrap();
-        std::mem::forget(writer); // A close would settle what is hot.
+        match hot {
+            [] => writer.close().unwrap(),
+            // It would settle what is hot.
+            _ => std::mem::forget(writer),
+        }
         trail
     }
 
