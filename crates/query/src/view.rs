@@ -144,11 +144,9 @@ impl View {
     }
 
     fn describe(&self, table: &str, deadline: &Deadline, notes: &Arc<Notes>) -> Result<Answer, QueryError> {
-        let select = Asked::Rows(match statement::read(&format!("SELECT * FROM {table}"))? {
-            Asked::Rows(statement) => statement,
-            _ => return Err(QueryError::Syntax(format!("{table:?} names no table"))),
-        });
-        let Asked::Rows(statement) = select else { return Err(QueryError::Syntax(table.to_owned())) };
+        let Asked::Rows(statement) = statement::read(&format!("SELECT * FROM {table}"))? else {
+            return Err(QueryError::Syntax(format!("{table:?} names no table")));
+        };
         let question = self.question(deadline, notes)?;
         let unasked = question.names.unasked()?;
         let about: BTreeMap<&str, String> = unasked.iter().map(|face| (&*face.name, face.describe())).collect();
