@@ -67,7 +67,8 @@ pub enum Lookup {
 }
 
 impl Lookup {
-    fn column(self) -> &'static str {
+    /// The column's name.
+    pub fn column(self) -> &'static str {
         match self {
             Self::Id => "id",
             Self::Subject => "subject.id",
@@ -150,6 +151,10 @@ impl Snapshot {
     /// Files that rewrites are writing.
     pub(crate) fn in_progress(&self) -> &InProgress {
         &self.in_progress
+    }
+
+    pub(crate) fn filters(&self) -> &Filters {
+        &self.open.filters
     }
 
     pub(crate) fn host(&self) -> &Host {
@@ -247,7 +252,7 @@ impl Snapshot {
                 continue;
             }
             let reader = self.reader(file)?;
-            let hits = reader.rows_of_text(column.column(), &likely, &self.open.filters)?;
+            let hits = reader.rows_of_text(column.column(), &likely, self.filters())?;
             take(file, &reader, hits.into_iter().map(|(place, row)| (places[place], row)).collect())?;
         }
         Ok(())
