@@ -49,6 +49,7 @@ mod builder;
 mod cells;
 mod census;
 mod check;
+mod checkpoint;
 mod claims;
 mod clean;
 mod columns;
@@ -74,6 +75,7 @@ mod writer;
 
 pub use assemble::RowError;
 pub use check::{Finding, Why};
+pub use checkpoint::{CHECKPOINT_EVERY, CheckpointError, Checkpointed};
 pub use claims::Claim;
 pub use clean::{CleanError, Cleaned};
 pub use columns::{COLUMNS_MAX, Column, ColumnType, Columns, ColumnsError};

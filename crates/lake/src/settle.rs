@@ -126,7 +126,7 @@ pub struct Lake {
     snapshot: Snapshot,
     /// Versions that someone may still read.
     versions: Vec<Weak<Version>>,
-    stopped: bool,
+    pub(crate) stopped: bool,
 }
 
 impl Lake {
@@ -161,7 +161,7 @@ impl Lake {
         Self { table, snapshot, versions, stopped: false }
     }
 
-    fn advance(&mut self, version: Version) {
+    pub(crate) fn advance(&mut self, version: Version) {
         self.snapshot = self.snapshot.next(version);
         self.versions.retain(|version| version.strong_count() > 0);
         self.versions.push(Arc::downgrade(self.snapshot.base()));

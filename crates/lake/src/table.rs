@@ -1,13 +1,16 @@
-//! The Delta log of a trail's table: create, open, commit. Nothing else of Delta is used.
+//! The Delta log of a trail's table: create, open, commit, checkpoint. Nothing else of Delta is used.
 //!
 //! There is one committer (I6), so a conflict is never resolved here: it is an error that says who was there first.
 //! After any error the log is read again and asked whether the commit landed, since a commit can land and its answer
 //! be lost.
 
-
+mod checkpoint;
 mod commit;
+mod contents;
 mod error;
+mod listing;
 mod read;
+mod view;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,12 +18,14 @@ use std::sync::Arc;
 use deltalake_core::DeltaTableError;
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use host::Host;
+use object_store::ObjectStore;
 use object_store::prefix::PrefixStore;
 use serde_json::Value;
 use url::Url;
 
 pub(crate) use self::commit::Change;
 pub use self::error::TableError;
+use self::listing::Named;
 pub(crate) use self::read::{Dead, Version};
 use crate::guard::{guarded, panic_message};
 use crate::store::{DurableStore, STEP};
@@ -39,14 +44,18 @@ pub(crate) struct Table {
 impl Table {
     /// Names the table in `folder`; touches nothing.
     pub(crate) fn at(host: Host, folder: &Path) -> Result<Self, TableError> {
-        let bad = || TableError::Path(folder.to_owned());
-        let folder = std::path::absolute(folder).map_err(|_| bad())?;
-        let url = Url::from_directory_path(&folder).map_err(|()| bad())?;
-        let prefix = object_store::path::Path::from_absolute_path(&folder).map_err(|_| bad())?;
+        let folder = std::path::absolute(folder).map_err(|_| TableError::Path(folder.to_owned()))?;
         let store = Arc::new(DurableStore::new(host.clone()));
-        let prefixed = Arc::new(PrefixStore::new(store.clone(), prefix));
-        let log = default_logstore(prefixed, store.clone(), &url, &StorageConfig::default());
+        let log = Self::log_store(&folder, store.clone())?;
         Ok(Self { host, folder, store, log })
+    }
+
+    fn log_store(folder: &Path, store: Arc<dyn ObjectStore>) -> Result<LogStoreRef, TableError> {
+        let bad = || TableError::Path(folder.to_owned());
+        let url = Url::from_directory_path(folder).map_err(|()| bad())?;
+        let prefix = object_store::path::Path::from_absolute_path(folder).map_err(|_| bad())?;
+        let prefixed = Arc::new(PrefixStore::new(store.clone(), prefix));
+        Ok(default_logstore(prefixed, store, &url, &StorageConfig::default()))
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -61,9 +70,9 @@ impl Table {
         self.folder.join("_delta_log")
     }
 
-    /// Whether a table is there.
+    /// Whether a table is there. The first entry is removed only when a checkpoint is named in its place.
     pub(crate) fn exists(&self) -> bool {
-        self.log_folder().join(format!("{:020}.json", 0)).exists()
+        self.file(Named::Entry(0)).exists() || self.file(Named::LastCheckpoint).exists()
     }
 
     /// Makes the table, empty, if it is not there; for a lake that is being made.

@@ -55,6 +55,24 @@ pub enum TableError {
         /// What should.
         expected: String,
     },
+    /// An entry is missing that the table is made of.
+    #[error("the Delta log in {} lacks the entry of version {version}, which the table is made of; restore _delta_log from a copy", folder.display())]
+    Gap {
+        /// The table's folder.
+        folder: PathBuf,
+        /// The first version that has no entry.
+        version: u64,
+    },
+    /// A checkpoint says what the entries do not say, or what no checkpoint of this crate says, or cannot be read (T26).
+    #[error("the Delta checkpoint of version {version} in {} {what}; restore _delta_log from a copy", folder.display())]
+    Checkpoint {
+        /// The table's folder.
+        folder: PathBuf,
+        /// The checkpoint's version.
+        version: u64,
+        /// What is wrong with it.
+        what: String,
+    },
     /// The schema is not one of ours.
     #[error(transparent)]
     Columns(#[from] ColumnsError),

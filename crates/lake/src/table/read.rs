@@ -1,6 +1,5 @@
 //! One version of the table, as the log has it: nothing is believed that a log of this crate does not say (T26).
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use deltalake_core::kernel::{Metadata, TombstoneView};
@@ -11,7 +10,6 @@ use serde_json::Value;
 use super::{APPLICATION, Table, TableError, protocol};
 use crate::columns::Columns;
 use crate::manifest::Manifest;
-use crate::store::STEP;
 
 /// What the table is told, on purpose. Append-only is our layer's promise and not Delta's: `delta.appendOnly` would
 /// forbid the removals that retention and erasure need.
@@ -47,10 +45,12 @@ pub(crate) struct Dead {
 impl Table {
     /// Reads the newest version of the table.
     pub(crate) fn load(&self) -> Result<Version, TableError> {
-        if !self.exists() {
-            return Err(self.missing());
+        let listing = self.listing()?;
+        self.is_whole(&listing)?;
+        if let Some(base) = listing.base() {
+            // Before the library reads it, which panics over some bytes.
+            self.look_at(base, &listing)?;
         }
-        self.only_entries()?;
         let log = self.log.clone();
         let state = self.block(async move { DeltaTableState::try_new(&log, None).await })?;
         self.read(state)
@@ -65,26 +65,6 @@ impl Table {
             is_erased: tombstone.data_change(),
         };
         self.block(async move { state.all_tombstones(&log).map_ok(read).try_collect().await })
-    }
-
-    /// Nothing but entries stands in the log's folder: a checkpoint or a compacted entry that we did not write could
-    /// show another engine another table than the entries make (T26).
-    fn only_entries(&self) -> Result<(), TableError> {
-        let listed = self.host.list(self.log_folder(), STEP).map_err(|e| TableError::File(Arc::new(e)))?;
-        let is_ours = |path: &PathBuf| {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let version = name.strip_suffix(".json").unwrap_or_default();
-            host::is_temporary(path) || version.len() == 20 && version.bytes().all(|byte| byte.is_ascii_digit())
-        };
-        match listed.into_iter().find(|path| !is_ours(path)) {
-            None => Ok(()),
-            Some(path) => Err(TableError::Foreign {
-                folder: self.folder.clone(),
-                field: "a file".to_owned(),
-                found: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-                expected: "entries alone, <20 digits>.json".to_owned(),
-            }),
-        }
     }
 
     pub(super) fn read(&self, state: DeltaTableState) -> Result<Version, TableError> {
@@ -108,7 +88,7 @@ impl Table {
 
     /// The columns of a table whose metadata is exactly what [`Table::metadata`] writes for them. Anything else, such as
     /// a column mapping or partition columns, would make another engine read other values than stand in the files.
-    fn columns(&self, metadata: &Metadata) -> Result<Columns, TableError> {
+    pub(super) fn columns(&self, metadata: &Metadata) -> Result<Columns, TableError> {
         let found = self.value(metadata)?;
         let schema = found["schemaString"].as_str().unwrap_or_default();
         let columns = Columns::from_delta(schema)?;
@@ -138,7 +118,7 @@ impl Table {
         })
     }
 
-    fn value(&self, of: &impl serde::Serialize) -> Result<Value, TableError> {
+    pub(super) fn value(&self, of: &impl serde::Serialize) -> Result<Value, TableError> {
         serde_json::to_value(of).map_err(|e| self.json(e))
     }
 

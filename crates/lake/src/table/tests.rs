@@ -45,23 +45,6 @@ fn a_commit_survives_reopening() {
     assert_eq!(again.columns.list(), columns.list());
 }
 
-/// T26: a checkpoint that we did not write is what another engine would read instead of our entries.
-#[test]
-fn a_file_in_the_log_that_is_no_entry_is_refused() {
-    for name in [
-        "_last_checkpoint",
-        "00000000000000000000.checkpoint.parquet",
-        "00000000000000000000.00000000000000000001.compacted.json",
-    ] {
-        let folder = tempfile::tempdir().unwrap();
-        let table = Table::at(Host::system(), folder.path()).unwrap();
-        table.create_or_recover().unwrap();
-        Host::system().put_new(table.log_folder().join(name), b"{}", "test").unwrap();
-        let error = table.load().map(|v| v.version).unwrap_err();
-        assert!(matches!(&error, TableError::Foreign { found, .. } if found == name), "{error}");
-    }
-}
-
 #[test]
 fn a_second_writer_is_found_out() {
     let folder = tempfile::tempdir().unwrap();
@@ -224,3 +207,5 @@ fn what_other_engines_go_by_is_as_we_write_it() {
         assert!(error.contains(named), "{action} {named}: {error}");
     }
 }
+
+mod checkpoints;
