@@ -94,3 +94,6 @@ impl Snapshot {
         Table::at(self.host().clone(), self.folder())?.prove_all()
     }
 }
+
+#[cfg(test)]
+mod tests;

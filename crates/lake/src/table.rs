@@ -25,6 +25,7 @@ use url::Url;
 
 pub(crate) use self::commit::Change;
 pub use self::error::TableError;
+#[cfg(test)]
 use self::listing::Named;
 pub(crate) use self::read::{Dead, Version};
 use crate::guard::{guarded, panic_message};
@@ -70,14 +71,14 @@ impl Table {
         self.folder.join("_delta_log")
     }
 
-    /// Whether a table is there. The first entry is removed only when a checkpoint is named in its place.
-    pub(crate) fn exists(&self) -> bool {
-        self.file(Named::Entry(0)).exists() || self.file(Named::LastCheckpoint).exists()
+    /// Whether a table is there: its first entry, or a checkpoint, without which that entry is never removed.
+    pub(crate) fn exists(&self) -> Result<bool, TableError> {
+        Ok(self.listing()?.is_a_table())
     }
 
     /// Makes the table, empty, if it is not there; for a lake that is being made.
     pub(crate) fn create_or_recover(&self) -> Result<Version, TableError> {
-        if self.exists() {
+        if self.exists()? {
             return self.recover();
         }
         self.host.create_dir_all(self.log_folder(), STEP).map_err(|e| TableError::File(Arc::new(e)))?;
@@ -88,7 +89,7 @@ impl Table {
 
     /// Makes what is there durable and reads it; for the writer alone. Removes nothing.
     pub(crate) fn recover(&self) -> Result<Version, TableError> {
-        if !self.exists() {
+        if !self.exists()? {
             return Err(self.missing());
         }
         // An entry that got its name just before a crash of the process may still be in memory alone.

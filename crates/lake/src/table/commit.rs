@@ -103,7 +103,7 @@ impl Table {
         change: &Change,
     ) -> Result<Version, TableError> {
         let cause = match done.and_then(|state| self.read(state)) {
-            Ok(version) => return Ok(version),
+            Ok(version) => return Ok(Version { checkpoint: base.and_then(|base| base.checkpoint), ..version }),
             Err(cause) => cause,
         };
         if let Some(failure) = self.store.take_failure()
@@ -117,7 +117,7 @@ impl Table {
         // Landed or not, the names in the log's folder are what counts from here on, so they must be durable.
         self.sync_log_folder()?;
         let wanted = base.map_or(0, |b| b.version + 1);
-        if base.is_none() && !self.exists() {
+        if base.is_none() && !self.exists()? {
             return Err(TableError::NotCommitted { version: wanted, cause: cause.to_string() });
         }
         let unknown = |error: TableError| TableError::Unknown { version: wanted, cause: error.to_string() };

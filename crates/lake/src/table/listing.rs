@@ -84,6 +84,11 @@ pub(super) struct Listing {
 }
 
 impl Listing {
+    /// Whether there is anything to read a table from.
+    pub(super) fn is_a_table(&self) -> bool {
+        self.base().is_some() || self.entries.contains(&0)
+    }
+
     /// The checkpoint to read the table from.
     pub(super) fn base(&self) -> Option<u64> {
         self.checkpoints.last().copied()
@@ -148,7 +153,7 @@ impl Table {
 
     /// Every entry stands there that the newest version is read from.
     pub(super) fn is_whole(&self, listing: &Listing) -> Result<(), TableError> {
-        if listing.base().is_none() && !listing.entries.contains(&0) {
+        if !listing.is_a_table() {
             return Err(self.missing());
         }
         let base = listing.base().unwrap_or(0);

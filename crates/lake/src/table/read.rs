@@ -29,6 +29,8 @@ pub(crate) struct Version {
     pub watermark: u64,
     pub columns: Arc<Columns>,
     pub files: Vec<Manifest>,
+    /// The checkpoint that it was read from, or that the version was which it was committed on top of.
+    pub checkpoint: Option<u64>,
     pub(super) state: Arc<DeltaTableState>,
 }
 
@@ -53,7 +55,7 @@ impl Table {
         }
         let log = self.log.clone();
         let state = self.block(async move { DeltaTableState::try_new(&log, None).await })?;
-        self.read(state)
+        Ok(Version { checkpoint: listing.base(), ..self.read(state)? })
     }
 
     /// The files that commits removed, as far back as the log tells.
@@ -83,7 +85,8 @@ impl Table {
         }
         // The library gives them newest first or oldest first as it likes; readers get one order.
         files.sort_by(|a, b| (a.first_index, &a.path).cmp(&(b.first_index, &b.path)));
-        Ok(Version { version: state.version(), watermark, columns: Arc::new(columns), files, state })
+        let columns = Arc::new(columns);
+        Ok(Version { version: state.version(), watermark, columns, files, checkpoint: None, state })
     }
 
     /// The columns of a table whose metadata is exactly what [`Table::metadata`] writes for them. Anything else, such as

@@ -1,6 +1,7 @@
 use host::Host;
 use serde_json::Value;
 
+use super::listing::LastCheckpoint;
 use super::*;
 use crate::columns::ColumnType;
 use crate::columns::Columns;
