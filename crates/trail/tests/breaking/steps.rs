@@ -74,7 +74,7 @@ fn live(host: &Host, fixture: &Fixture, tell: &mut dyn FnMut(Tell<'_>)) -> Ended
     }
     tell(Tell::Phase(Phase::Recover));
     let Some(writer) = open(host, fixture) else { return Ended::Refused };
-    for (batch, removed) in [(50..55, 0), (55..60, 5)] {
+    for (batch, removed) in [(50..55, 0), (55..60, 4)] {
         if append_and_settle(&writer, fixture, &sent[batch], tell).is_err() || compact(&writer, removed, tell).is_err()
         {
             return stopped(writer);
