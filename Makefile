@@ -61,7 +61,7 @@ strace:
 # checkout. Without a sanitizer: it is safe code, and so it builds on a stable compiler, in half the time.
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= $(notdir $(basename $(wildcard fuzz/fuzz_targets/*.rs)))
-FUZZ_LIMITS := -max_len=32768 -timeout=20 -rss_limit_mb=2048
+FUZZ_LIMITS := -max_len=16384 -timeout=20 -rss_limit_mb=2048
 FUZZ_GROWN := $(CACHE)/fuzz
 FUZZ := CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=1 $(TOOLS)/bin/cargo-fuzz
 FUZZ_BUILD := -s none --features libfuzzer --codegen-units 16 --target-dir $(CARGO_TARGET_DIR)/fuzz

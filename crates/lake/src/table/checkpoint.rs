@@ -1,8 +1,8 @@
 //! Checkpoints of the log: written, proven, and read again.
 //!
 //! ```text
-//! view without it → entries replayed → the library writes it, to memory → read here, compared (T26)
-//!   → read by the library, compared → put in place, fsynced → _last_checkpoint, fsynced → the table read from it
+//! view without it → entries replayed → the library writes it, to memory → statistics left out → read here, compared
+//!   (T26) → read by the library, compared → put in place, fsynced → _last_checkpoint, fsynced → the table read from it
 //! ```
 //!
 //! So no engine ever sees one that is not proven, and a crash anywhere leaves one that nobody is pointed to, or none.
@@ -16,11 +16,11 @@ use deltalake_core::kernel::TombstoneView;
 use deltalake_core::table::state::DeltaTableState;
 use futures::TryStreamExt as _;
 use host::FileError;
+use object_store::ObjectStoreExt as _;
 use object_store::memory::InMemory;
-use object_store::{ObjectStore as _, ObjectStoreExt as _};
 use parquet::file::reader::Length as _;
 
-use super::contents::{Contents, drop_nulls};
+use super::contents::{Contents, drop_nulls, without_claims};
 use super::listing::{LastCheckpoint, Listing, Named};
 use super::view::View;
 use super::{Table, TableError, Version};
@@ -75,30 +75,30 @@ impl Table {
             table.load().await?;
             create_checkpoint(&table, None).await
         })?;
-        let taken = self.block(async move {
-            let mut taken = std::collections::BTreeMap::new();
-            for meta in written.list(None).try_collect::<Vec<_>>().await? {
-                let bytes = written.get(&meta.location).await?.bytes().await?;
-                taken.insert(meta.location.filename().unwrap_or_default().to_owned(), bytes);
-            }
-            Ok(taken)
-        })?;
-        let written = |named: Named| {
-            let bytes = taken.get(&named.name()).cloned();
-            bytes.ok_or_else(|| self.wrong(newest.version, format!("was not written: {} is missing", named.name())))
+        let wrong = |what| self.wrong(newest.version, what);
+        let path = self.object(Named::Checkpoint(newest.version))?;
+        let bytes = {
+            let (written, path) = (written.clone(), path.clone());
+            self.block(async move { Ok(written.get(&path).await?.bytes().await?) })?
         };
-        let made =
-            Made { checkpoint: written(Named::Checkpoint(newest.version))?, last: written(Named::LastCheckpoint)? };
-        let contents = Contents::read(made.checkpoint.clone()).map_err(|what| self.wrong(newest.version, what))?;
+        let checkpoint = without_claims(bytes).map_err(wrong)?;
+        let contents = Contents::read(checkpoint.clone()).map_err(wrong)?;
         if let Some(what) = contents.differs_from(&replayed) {
-            return Err(self.wrong(newest.version, what));
+            return Err(wrong(what));
         }
-        let last = LastCheckpoint::read(&made.last).map_err(|what| self.wrong(newest.version, what))?;
-        self.is_of(&last, &contents, newest.version, made.checkpoint.len() as u64)?;
+        let last = LastCheckpoint::of(newest.version, &contents, checkpoint.len() as u64);
+        let last = Bytes::from(serde_json::to_vec(&last).map_err(|e| self.json(e))?);
+        let puts = [(path, checkpoint.clone()), (self.object(Named::LastCheckpoint)?, last.clone())];
+        self.block(async move {
+            for (path, bytes) in puts {
+                written.put(&path, bytes.into()).await?;
+            }
+            Ok(())
+        })?;
         let log = view.log.clone();
         let state = self.block(async move { DeltaTableState::try_new(&log, None).await })?;
         self.is_same(&view.read(state)?, newest)?;
-        Ok(made)
+        Ok(Made { checkpoint, last })
     }
 
     /// The table as it would be if the log ended with that version and had no checkpoint of it.
@@ -107,6 +107,12 @@ impl Table {
         let log = Self::log_store(&self.folder, Arc::new(View::until(until, written.clone())))?;
         let (host, folder, store) = (self.host.clone(), self.folder.clone(), self.store.clone());
         Ok((Self { host, folder, store, log }, written))
+    }
+
+    /// A file of the log as the library's stores name it.
+    fn object(&self, named: Named) -> Result<object_store::path::Path, TableError> {
+        let path = self.file(named);
+        object_store::path::Path::from_absolute_path(&path).map_err(|_| TableError::Path(path))
     }
 
     /// What the entries say of that version: those after the checkpoint before it, or all there are.
@@ -230,8 +236,7 @@ impl Table {
         version: u64,
         size_in_bytes: u64,
     ) -> Result<(), TableError> {
-        let (size, num_of_add_files) = (contents.actions(), contents.adds.len() as u64);
-        let wanted = LastCheckpoint { version, size, size_in_bytes, num_of_add_files };
+        let wanted = LastCheckpoint::of(version, contents, size_in_bytes);
         if *last == wanted {
             return Ok(());
         }

@@ -7,7 +7,13 @@
 use std::collections::{BTreeMap, HashSet};
 
 use arrow_schema::Fields;
+use bytes::Bytes;
+use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::reader::ChunkReader;
 use serde_json::{Map, Value};
 
@@ -53,10 +59,9 @@ impl Contents {
     }
 
     fn read_unguarded<R: ChunkReader + Clone + 'static>(source: R) -> Result<Self, String> {
-        let unreadable = |cause: &dyn std::fmt::Display| format!("cannot be read: {cause}");
-        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let metadata = ArrowReaderMetadata::load(&source, options).map_err(|e| unreadable(&e))?;
+        let metadata = ArrowReaderMetadata::load(&source, options()).map_err(|e| unreadable(&e))?;
         check_row_counts(metadata.metadata()).map_err(|e| unreadable(&e))?;
+        claims_nothing(metadata.metadata())?;
         let rows = u64::try_from(metadata.metadata().file_metadata().num_rows()).unwrap_or(u64::MAX);
         if rows > ACTIONS_MAX {
             return Err(format!("has {rows} actions, and {ACTIONS_MAX} are the most"));
@@ -192,6 +197,51 @@ impl Contents {
         let wrong = self.removes.iter().find(|(path, found)| entries.removes.get(*path) != Some(*found));
         wrong.map(|(path, _)| format!("says otherwise than the entries when or why file {path:?} was removed"))
     }
+}
+
+fn options() -> ArrowReaderOptions {
+    ArrowReaderOptions::new().with_skip_arrow_metadata(true)
+}
+
+fn unreadable(cause: &dyn std::fmt::Display) -> String {
+    format!("cannot be read: {cause}")
+}
+
+/// The checkpoint in `bytes` with the same rows and nothing by which an engine could skip some of them: statistics that
+/// no one wrote are statistics that no one can change.
+pub(super) fn without_claims(bytes: Bytes) -> Result<Bytes, String> {
+    let builder =
+        ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options()).map_err(|e| unreadable(&e))?;
+    let (schema, reader) = (builder.schema().clone(), builder.build().map_err(|e| unreadable(&e))?);
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_offset_index_disabled(true)
+        .build();
+    let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+    let mut written = Vec::new();
+    let mut writer = ArrowWriter::try_new_with_options(&mut written, schema, options).map_err(|e| unreadable(&e))?;
+    for batch in reader {
+        writer.write(&batch.map_err(|e| unreadable(&e))?).map_err(|e| unreadable(&e))?;
+    }
+    writer.close().map_err(|e| unreadable(&e))?;
+    Ok(written.into())
+}
+
+/// Nothing stands in the footer by which an engine skips rows, or reads them otherwise than they are (T26).
+fn claims_nothing(parquet: &ParquetMetaData) -> Result<(), String> {
+    let footer = parquet.file_metadata().key_value_metadata().is_some_and(|pairs| !pairs.is_empty());
+    let sorted = parquet.row_groups().iter().any(|group| group.sorting_columns().is_some());
+    let claims = |column: &ColumnChunkMetaData| {
+        column.statistics().is_some()
+            || column.bloom_filter_offset().is_some()
+            || column.column_index_offset().is_some()
+            || column.offset_index_offset().is_some()
+    };
+    if footer || sorted || parquet.row_groups().iter().flat_map(|group| group.columns()).any(claims) {
+        return Err("has statistics, an index or other metadata, which none of ours has".to_owned());
+    }
+    Ok(())
 }
 
 /// Two columns of one name are one to some engines, and which of the two is for each to choose.

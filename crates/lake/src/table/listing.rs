@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use parquet::file::reader::{ChunkReader as _, Length as _};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+use super::contents::Contents;
 use super::{Table, TableError};
 use crate::settle::name_of;
 use crate::source::Source;
@@ -59,7 +60,7 @@ impl Named {
 
 /// What `_last_checkpoint` says. Any other field would be one that another engine goes by and this crate does not check
 /// (T26), such as the schema of the checkpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct LastCheckpoint {
     pub version: u64,
@@ -70,6 +71,10 @@ pub(super) struct LastCheckpoint {
 }
 
 impl LastCheckpoint {
+    pub(super) fn of(version: u64, contents: &Contents, size_in_bytes: u64) -> Self {
+        Self { version, size: contents.actions(), size_in_bytes, num_of_add_files: contents.adds.len() as u64 }
+    }
+
     pub(super) fn read(bytes: &[u8]) -> Result<Self, String> {
         serde_json::from_slice(bytes).map_err(|error| error.to_string())
     }
