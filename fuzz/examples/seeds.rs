@@ -108,6 +108,9 @@ fn files() {
         seed("lake_log", &format!("entry-{place}"), &[&[place as u8][..], entry].concat());
         seed("lake_log", &format!("again-{place}"), &[&[2][..], entry].concat());
     }
+    for (place, (name, bytes)) in lake::good_checkpoints().iter().enumerate() {
+        seed("lake_checkpoint", name, &[&[place as u8][..], bytes].concat());
+    }
     seed("trail_settings", "good", &fuzz::trail::good_settings());
     for (n, change) in
         [[0, 7, 0, 0, 0, 0], [1, 7, 9, 0, 1, 1], [3, 0, 0, 0, 0, 0], [4, 1, 60, 0, 0, 0], [6, 5, 0, 0, 2, 0]]

@@ -1,4 +1,4 @@
-//! The lake: a data file and a log entry of any bytes.
+//! The lake: a data file, a log entry and a checkpoint of the log of any bytes.
 //!
 //! The Parquet and Delta libraries panic over some bytes, which the lake makes errors of; so a panic counts here only
 //! where nobody caught it, or where it began in our own code.
@@ -182,4 +182,59 @@ pub fn log(input: &[u8]) {
         }
     }
     let _ = (found.find(0), found.find(u64::MAX), found.find_id(records[0].1.stamp.id));
+}
+
+/// A lake whose log has two checkpoints and no entries from before the first.
+fn short_log() -> &'static Snapshot {
+    static SNAPSHOT: OnceLock<Snapshot> = OnceLock::new();
+    static FOLDER: Kept = Kept::new();
+    SNAPSHOT.get_or_init(|| {
+        heed_our_own_panics();
+        let folder = FOLDER.path(|folder| {
+            let records = records();
+            let digest = |index| records.get(index as usize).map(|(_, stored)| stored.digest());
+            let mut lake = Lake::create(host(), folder).expect("a new lake");
+            for part in records.chunks(4) {
+                let plan = plan_settle(lake.snapshot(), part).expect("a plan");
+                lake.settle(&plan, &digest).expect("records that are settled");
+                lake.checkpoint(2).expect("a log that is kept short");
+            }
+            let plan = lake::Rewrite::for_erasure(lake.snapshot(), &[&lake.snapshot().files()[0]]);
+            let rewritten = plan.carry_out(&|_, _| None, &digest).expect("a file that is written anew");
+            lake.replace(rewritten).expect("and made live");
+            lake.checkpoint(2).expect("a second checkpoint");
+        });
+        Snapshot::open(host(), folder).expect("a lake that was just made")
+    })
+}
+
+/// The files of the log that [`checkpoint`] puts others in the place of: by the first byte, 0 the newest checkpoint, 1 the
+/// one before, 2 what names the newest.
+pub fn good_checkpoints() -> [(&'static str, Vec<u8>); 3] {
+    let names =
+        ["00000000000000000004.checkpoint.parquet", "00000000000000000002.checkpoint.parquet", "_last_checkpoint"];
+    let log = short_log().folder().join("_delta_log");
+    names.map(|name| (name, std::fs::read(log.join(name)).expect("a file of the log")))
+}
+
+/// A checkpoint of any bytes. Opening ends in a table or in an error; and what passes the proof is the table that was
+/// committed (T26).
+pub fn checkpoint(input: &[u8]) {
+    let Some((place, bytes)) = input.split_first() else { return };
+    let truth = short_log();
+    let temp = scratch::folder();
+    let log = temp.path().join("_delta_log");
+    host().create_dir_all(&log, "fuzz").expect("a folder");
+    for path in host().list(truth.folder().join("_delta_log"), "fuzz").expect("its log") {
+        std::fs::copy(&path, log.join(path.file_name().expect("a name"))).expect("a file of the log");
+    }
+    scratch::put(log.join(good_checkpoints()[usize::from(place % 3)].0), bytes);
+    let Ok(found) = Snapshot::open(host(), temp.path()) else { return };
+    assert!(found.version() <= truth.version());
+    if found.check_log().is_err() {
+        return;
+    }
+    assert_eq!((found.version(), found.watermark()), (truth.version(), truth.watermark()));
+    assert_eq!(found.columns().list(), truth.columns().list());
+    assert_eq!(found.files(), truth.files());
 }

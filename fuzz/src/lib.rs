@@ -38,6 +38,7 @@ pub const TARGETS: &[Target] = &[
     ("tree_proof", tlog::tree_proof),
     ("lake_file", lake::file),
     ("lake_log", lake::log),
+    ("lake_checkpoint", lake::checkpoint),
     ("trail_settings", trail::settings),
     ("trail_folder", trail::folder),
     ("cli_input", input::records),

@@ -13,6 +13,9 @@ import unittest
 from pathlib import Path
 
 import pyarrow
+import pyarrow.parquet
+
+from deltalake import DeltaTable
 
 import engines
 import rebuilt
@@ -52,8 +55,11 @@ class Trail:
             self.receipts[receipt["index"]] = receipt
 
     def schema(self):
-        """The table's types as its log has them, read here as the plain JSON that it is."""
+        """The table's types as its log has them, read here as the plain Parquet and JSON that it is."""
         found = None
+        for file in sorted(self.lake.glob("_delta_log/*.checkpoint.parquet")):
+            column = pyarrow.parquet.read_table(file, columns=["metaData"]).column("metaData").to_pylist()
+            [found] = [json.loads(metadata["schemaString"]) for metadata in column if metadata]
         for entry in sorted(self.lake.glob("_delta_log/*.json")):
             for line in entry.read_text().splitlines():
                 metadata = json.loads(line).get("metaData")
@@ -109,6 +115,18 @@ class Readers(unittest.TestCase):
         self.assertLess(len(after), len(before))
         self.assertTrue(all(Path(file).exists() for file in before), "whoever was reading them still may")
         self.agree(trail, "a compaction")
+        self.page(trail)
+
+        trail.append(lines(sent.of_models(3, 20)) + lines(sent.odd(3)))
+        trail.onrecord("compact", trail.folder)
+        log = sorted(file.name for file in trail.lake.glob("_delta_log/*"))
+        self.assertNotIn(f"{0:020}.json", log, "its first entries are gone")
+        self.assertEqual(sum(name.endswith(".checkpoint.parquet") for name in log), 2, log)
+        self.assertEqual(DeltaTable(trail.lake).version(), 5)
+        self.agree(trail, "checkpoints, and a log whose beginning is gone")
+        trail.append(lines(sent.of_models(4, 10)))
+        self.assertEqual(DeltaTable(trail.lake).version(), 6)
+        self.agree(trail, "a settle on top of a checkpoint")
         self.page(trail)
 
     def page(self, trail):

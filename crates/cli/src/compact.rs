@@ -15,7 +15,8 @@ use crate::writer::Way;
 /// Merge a trail's small files into larger ones, now
 ///
 /// A running writer does so by itself once there are enough of a size. No record changes, nor its digest; files that were
-/// merged stay for an hour, for whoever is reading them.
+/// merged stay for an hour, for whoever is reading them. The table's log gets a checkpoint, and what is older than the two
+/// newest goes.
 #[derive(clap::Args)]
 pub struct Args {
     /// The trail's folder
@@ -42,6 +43,9 @@ fn json(done: &Compacted) -> String {
         .field("rows_rewritten", done.rewritten)
         .field("files_removed", done.removed)
         .field("files_left", done.left)
+        .field("log_checkpoint", done.checkpoint)
+        .field("log_removed", done.log_removed)
+        .field("log_left", done.log_left)
         .field("seconds", done.elapsed.as_secs_f64())
         .line()
 }
@@ -57,6 +61,19 @@ fn words(session: &Session, done: &Compacted) -> String {
     }
     if done.left > 0 {
         text += &format!("; {} that someone may still read", number::of(done.left, "file stays", "files stay"));
+    }
+    if let Some(version) = done.checkpoint {
+        text += &format!("\nwrote a checkpoint of the table's log at version {}", number::count(version));
+    }
+    let of_log = |files: u64| number::of(files, "older file of the log", "older files of the log");
+    if done.log_removed > 0 {
+        text += &format!("; removed {}", of_log(done.log_removed));
+    }
+    if done.log_left > 0 {
+        text += &format!(
+            "\n{} for now: someone reads the lake",
+            of_log(done.log_left) + if done.log_left == 1 { " stays" } else { " stay" }
+        );
     }
     text + "\n"
 }

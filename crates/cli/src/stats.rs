@@ -184,8 +184,18 @@ fn holds(snapshot: &Snapshot, census: &Census) -> Pairs {
     vec![
         pair("records", format!("{}{kinds}", number::count(snapshot.end()))),
         pair("settled", format!("{} in {files} of the lake", number::count(snapshot.settled()))),
+        pair("table", table_version(snapshot)),
         pair("journal", format!("{} not settled yet", number::count(snapshot.end() - snapshot.settled()))),
     ]
+}
+
+/// The version of the Delta table, and where reading it began.
+fn table_version(snapshot: &Snapshot) -> String {
+    let lake = snapshot.lake();
+    let from = lake
+        .log_checkpoint()
+        .map(|version| format!(", read from its checkpoint of version {}", number::count(version)));
+    format!("version {}{}", number::count(lake.version()), from.unwrap_or_default())
 }
 
 fn seal(snapshot: &Snapshot) -> Pairs {
@@ -254,6 +264,8 @@ fn json(session: &Session, figures: &Figures) -> Result<String, Failure> {
         .field("kinds", &census.kinds)
         .raw("models", &object::list(models))
         .field("files", snapshot.lake().files().len())
+        .field("table_version", snapshot.lake().version())
+        .field("table_checkpoint", snapshot.lake().log_checkpoint())
         .field("settled", snapshot.settled())
         .field("journal_records", snapshot.end() - snapshot.settled())
         .field("sealed", snapshot.sealed())

@@ -18,6 +18,8 @@
 //!   is in the section's remainder. [`Lake::settle`] proves it for every row before it commits (**I5**).
 //! * **I10** The names in the Delta log come from fixed columns and from paths that are dense in some file.
 //! * **I14** A snapshot never changes, and nothing it names is removed here.
+//! * **T26** A checkpoint of the log is proven against the entries before an engine can see it, and again by
+//!   [`Snapshot::check_log`].
 //! * No byte of a file or log can end the process: lengths are checked before memory is taken, and a panic of the
 //!   Parquet or Delta library, which forged bytes do bring about, is caught and becomes an error.
 //!
@@ -50,6 +52,7 @@ mod builder;
 mod cells;
 mod census;
 mod check;
+mod checkpoint;
 mod claims;
 mod clean;
 mod columns;
@@ -77,6 +80,7 @@ mod writer;
 pub use access::{Sections, to_columns};
 pub use assemble::RowError;
 pub use check::{Finding, Why};
+pub use checkpoint::{CHECKPOINT_EVERY, CheckpointError, Checkpointed};
 pub use claims::Claim;
 pub use clean::{CleanError, Cleaned};
 pub use columns::{COLUMNS_MAX, Column, ColumnType, Columns, ColumnsError};

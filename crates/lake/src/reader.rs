@@ -96,7 +96,7 @@ impl ReadError {
 }
 
 /// The row groups count as many rows as the footer says: row numbers are made from both, and must not run out of either.
-fn check_row_counts(parquet: &ParquetMetaData) -> Result<(), String> {
+pub(crate) fn check_row_counts(parquet: &ParquetMetaData) -> Result<(), String> {
     let claimed = parquet.file_metadata().num_rows();
     let of_groups = parquet.row_groups().iter().try_fold(0i64, |sum, group| {
         let rows = Some(group.num_rows()).filter(|rows| *rows >= 0);

@@ -126,7 +126,7 @@ pub struct Lake {
     snapshot: Snapshot,
     /// Versions that someone may still read.
     versions: Vec<Weak<Version>>,
-    stopped: bool,
+    pub(crate) stopped: bool,
 }
 
 impl Lake {
@@ -134,7 +134,7 @@ impl Lake {
     /// and a table that is there already is opened as it is. Data files without a table are an error.
     pub fn create(host: Host, folder: impl AsRef<Path>) -> Result<Self, SettleError> {
         let table = Table::at(host, folder.as_ref())?;
-        if !table.exists() {
+        if !table.exists()? {
             table.host().create_dir_all(table.folder(), STEP)?;
             let paths = table.host().list(table.folder(), STEP)?;
             if paths.iter().any(|path| NameOf::read(name_of(path)).is_some()) {
@@ -161,7 +161,7 @@ impl Lake {
         Self { table, snapshot, versions, stopped: false }
     }
 
-    fn advance(&mut self, version: Version) {
+    pub(crate) fn advance(&mut self, version: Version) {
         self.snapshot = self.snapshot.next(version);
         self.versions.retain(|version| version.strong_count() > 0);
         self.versions.push(Arc::downgrade(self.snapshot.base()));

@@ -112,6 +112,11 @@ impl Snapshot {
         self.version.version
     }
 
+    /// The version whose checkpoint the table was read from, if its log has one.
+    pub fn log_checkpoint(&self) -> Option<u64> {
+        self.version.checkpoint
+    }
+
     /// Records below this index are here; those from it on are not.
     pub fn watermark(&self) -> u64 {
         self.version.watermark
@@ -138,7 +143,7 @@ impl Snapshot {
     }
 
     /// The same version, with no file open: what is read next is what is on disk now.
-    #[cfg(feature = "testing")]
+    #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn anew(&self) -> Self {
         Self { open: Arc::default(), ..self.clone() }

@@ -23,7 +23,12 @@ pub(crate) struct Source {
 
 impl Source {
     pub(crate) fn open(host: &Host, path: &Path) -> std::result::Result<Self, FileError> {
-        let file = host.open_read(path, STEP)?;
+        Self::open_as(host, path, STEP)
+    }
+
+    /// As [`Source::open`], for a file that is no data file.
+    pub(crate) fn open_as(host: &Host, path: &Path, step: &'static str) -> std::result::Result<Self, FileError> {
+        let file = host.open_read(path, step)?;
         let bytes = file.len()?;
         Ok(Self { file: Arc::new(file), bytes })
     }

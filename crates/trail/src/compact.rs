@@ -15,6 +15,9 @@ pub enum CompactError {
     /// Files that are not needed were not removed.
     #[error(transparent)]
     Clean(#[from] lake::CleanError),
+    /// The table's log was not kept short.
+    #[error(transparent)]
+    Checkpoint(#[from] lake::CheckpointError),
     /// The writer has stopped.
     #[error(transparent)]
     Stopped(#[from] Stopped),
@@ -44,6 +47,15 @@ pub struct Compacted {
     pub removed: u64,
     /// Files that are not needed and stay for now: someone reads them, or may.
     pub left: u64,
+    /// The version of the table that a checkpoint was written of, if one was: see [`lake::Lake::checkpoint`].
+    #[serde(default)]
+    pub checkpoint: Option<u64>,
+    /// Files of the table's log that nothing is read from any more and that were removed.
+    #[serde(default)]
+    pub log_removed: u64,
+    /// Files of the table's log that are not needed and stay for now: someone reads the lake.
+    #[serde(default)]
+    pub log_left: u64,
     /// How long it took.
     pub elapsed: Duration,
 }

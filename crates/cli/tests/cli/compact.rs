@@ -36,3 +36,32 @@ fn a_running_writer_does_it_for_others() {
     drop(stdin);
     assert!(writer.wait().unwrap().success());
 }
+
+/// The table's log: a checkpoint each time there is something new, and the entries from before the last but one go.
+#[test]
+fn the_log_gets_a_checkpoint_and_loses_what_is_older() {
+    let place = Place::with_trail();
+    let settle = |number| {
+        assert_eq!(place.run_on(&["append", "trail", "--settle"], decision(number).as_bytes()).code, 0);
+    };
+    settle(1);
+    settle(2);
+    let first = place.run(&["compact", "trail", "--json"]).json();
+    assert_eq!((&first["log_checkpoint"], &first["log_removed"]), (&3.into(), &0.into()), "{first}");
+    settle(3);
+    let second = place.run(&["compact", "trail"]);
+    assert!(
+        second.out.contains("wrote a checkpoint of the table's log at version 5; removed 3 older files of the log"),
+        "{}",
+        second.told()
+    );
+    let again = place.run(&["compact", "trail", "--json"]).json();
+    assert_eq!((&again["log_checkpoint"], &again["log_left"]), (&serde_json::Value::Null, &0.into()), "{again}");
+    let stats = place.run(&["stats", "trail"]);
+    assert!(stats.out.contains("version 5, read from its checkpoint of version 5"), "{}", stats.told());
+    let stats = place.run(&["stats", "trail", "--json"]).json();
+    assert_eq!((&stats["table_version"], &stats["table_checkpoint"]), (&5.into(), &5.into()), "{stats}");
+    assert_eq!(place.run(&["verify", "trail", "--json"]).json()["verdict"], "CONSISTENT");
+    settle(4);
+    assert_eq!(place.run(&["verify", "trail", "--json"]).json()["lake_records"], 4);
+}

@@ -16,6 +16,15 @@ impl Check<'_> {
         }
     }
 
+    /// Holds the checkpoints of the table's log against its entries: engines believe them in place of those, and so
+    /// does whoever opens a trail (T26).
+    pub(super) fn lake_log(&mut self, lake: &lake::Snapshot) {
+        if let Err(error) = lake.check_log() {
+            let file = self.folder.lake().join("_delta_log");
+            self.invalid("T26", error.to_string()).file = Some(file);
+        }
+    }
+
     /// Checks one file, and the places of its records.
     pub(super) fn lake_file(&mut self, lake: &lake::Snapshot, file: &lake::Manifest, coverage: &mut Coverage) {
         let (size, settled) = (self.report.size, lake.watermark());

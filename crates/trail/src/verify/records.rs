@@ -23,6 +23,7 @@ impl Check<'_> {
         };
         let mut coverage = Coverage::new(self.report.size);
         self.journal(journal, lake.watermark(), &mut coverage);
+        self.lake_log(&lake);
         self.lake(&lake, &mut coverage);
         self.watermark(&lake);
         self.coverage(&coverage, &lake);

@@ -200,6 +200,7 @@ impl Scrub<'_> {
         check.journal(journal, lake.watermark(), &mut coverage);
         check.stamps(&lake, &mut coverage);
         check.watermark(&lake);
+        check.lake_log(&lake);
         check.coverage(&coverage, &lake);
         Ok(match cycle.take(check, agrees, |_| ()) {
             Step::Went(_) => Step::Finished,

@@ -1,4 +1,4 @@
-//! Compaction in the background and by hand, and the clean-up of what it replaced.
+//! Compaction in the background and by hand, the clean-up of what it replaced, and the table's log kept short.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ impl Inner {
         let mut looked_at = None;
         loop {
             let done = self.compact(Effort::Tiers);
-            let left = done.as_ref().is_ok_and(|done| done.left > 0);
+            let left = done.as_ref().is_ok_and(|done| done.left > 0 || done.log_left > 0);
             let error = done.err().filter(|error| !error.is_interrupted()).map(|error| error.to_string().into());
             self.shared.progress(|progress| progress.compact_error = error);
             let mut progress = self.shared.progress.lock();
@@ -44,7 +44,8 @@ impl Inner {
         }
     }
 
-    /// Merges files as long as some are worth it, and removes those that nobody needs any more.
+    /// Merges files as long as some are worth it, and removes those that nobody needs any more; then sees to the table's
+    /// log. By hand, a checkpoint is written of whatever is new.
     pub(super) fn compact(&self, effort: Effort) -> Result<Compacted, CompactError> {
         // One rewrite at a time. Settles go on meanwhile.
         let _turn = self.rewriting.lock();
@@ -54,6 +55,8 @@ impl Inner {
         while self.compact_once(effort, &mut done)? {}
         let cleaned = self.clean(self.options.clean_grace)?;
         (done.removed, done.left) = (cleaned.removed, cleaned.left);
+        let log = self.checkpoint(if effort == Effort::All { 1 } else { self.options.checkpoint_every })?;
+        (done.checkpoint, done.log_removed, done.log_left) = (log.written, log.removed, log.left);
         (done.files_after, done.bytes_after) = self.files();
         done.elapsed = self.host.monotonic().saturating_sub(started);
         Ok(done)
@@ -62,6 +65,15 @@ impl Inner {
     /// Removes files that nobody needs any more. What leaves open what is on disk stops the writer.
     pub(super) fn clean(&self, grace: Duration) -> Result<lake::Cleaned, lake::CleanError> {
         self.lake.lock().clean(grace).inspect_err(|error| {
+            if error.is_fatal() {
+                self.shared.stop(error);
+            }
+        })
+    }
+
+    /// Keeps the table's log short. What fails leaves the table as it was, or stops the writer.
+    fn checkpoint(&self, every: u64) -> Result<lake::Checkpointed, lake::CheckpointError> {
+        self.lake.lock().checkpoint(every).inspect_err(|error| {
             if error.is_fatal() {
                 self.shared.stop(error);
             }

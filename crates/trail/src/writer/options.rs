@@ -22,6 +22,9 @@ pub struct Options {
     /// How long a file that was merged into another one stays, for engines that tell nobody what they read. Default one
     /// hour.
     pub clean_grace: Duration,
+    /// Versions of the lake's table from one checkpoint of its log to the next, where compaction runs. Default
+    /// [`lake::CHECKPOINT_EVERY`].
+    pub checkpoint_every: u64,
     /// How the trail is checked in the background. Default: as [`Scrubbing`]; `None`: not at all.
     pub scrub: Option<Scrubbing>,
     /// Sizes of the journal.
@@ -57,6 +60,7 @@ impl Default for Options {
             idempotency_window: Duration::from_secs(7 * 24 * 3600),
             compact: true,
             clean_grace: Duration::from_secs(3600),
+            checkpoint_every: lake::CHECKPOINT_EVERY,
             scrub: Some(Scrubbing::default()),
             journal: journal::Options::default(),
         }

@@ -8,6 +8,7 @@ mod erasure;
 mod ids;
 mod kill;
 mod live;
+mod log;
 mod model;
 mod power_cut;
 mod scrub;

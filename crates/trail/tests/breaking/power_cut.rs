@@ -19,6 +19,11 @@ fn sent() -> Vec<Record> {
     (0..60).map(|n| parse(&json(n))).collect()
 }
 
+/// What a compaction replaced goes at once.
+fn options() -> trail::Options {
+    trail::Options { clean_grace: std::time::Duration::ZERO, ..by_hand() }
+}
+
 /// A life on record, and when the world was told what.
 struct Life {
     log: Arc<EffectLog>,
@@ -52,27 +57,31 @@ impl Life {
     }
 }
 
-/// Makes a trail; appends, seals and settles; ends, comes back, and goes on; twice with new columns.
+/// Makes a trail; appends, seals, settles and compacts; ends, comes back, and goes on; twice with new columns. The log of its
+/// lake gets checkpoints, and loses what is older.
 fn whole_life(fixture: &Fixture) -> Life {
     let sent = sent();
     Life::lead(fixture, |life, host| {
         init(host, &fixture.folder, Some(ORIGIN), &fixture.keys).unwrap();
-        let writer = fixture.open_as(host, by_hand()).unwrap();
+        let writer = fixture.open_as(host, options()).unwrap();
         life.append(&writer, &sent[..12]);
         writer.wait_sealed().unwrap();
         life.append(&writer, &sent[12..20]);
         writer.settle().unwrap();
         life.append(&writer, &sent[20..36]);
         writer.settle().unwrap();
+        assert_eq!(writer.compact().unwrap().checkpoint, Some(3));
         life.append(&writer, &sent[36..44]);
         // Ends without a word: what is not sealed yet is not sealed now.
         drop(writer);
-        let writer = fixture.open_as(host, by_hand()).unwrap();
+        let writer = fixture.open_as(host, options()).unwrap();
         life.append(&writer, &sent[44..52]);
         writer.close().unwrap();
-        let writer = fixture.open_as(host, by_hand()).unwrap();
+        let writer = fixture.open_as(host, options()).unwrap();
         life.append(&writer, &sent[52..60]);
         writer.settle().unwrap();
+        let compacted = writer.compact().unwrap();
+        assert_eq!((compacted.checkpoint, compacted.log_removed), (Some(5), 3));
         writer.close().unwrap();
     })
 }
@@ -174,7 +183,7 @@ fn a_power_cut_during_recovery_loses_nothing_acknowledged() {
         let fixture = after(&first, &life.log);
         let again = Life::lead(&fixture, |again, host| {
             made(host, &fixture, &told);
-            let writer = fixture.open_as(host, by_hand()).unwrap();
+            let writer = fixture.open_as(host, options()).unwrap();
             again.append(&writer, &sent()[..30]);
             writer.settle().unwrap();
             again.append(&writer, &sent()[30..]);

@@ -22,7 +22,7 @@ enum Phase {
     Settle,
     /// Opening a trail that holds sealed and settled records.
     Recover,
-    /// Merging the lake's files, and removing those that were merged.
+    /// Merging the lake's files, removing those that were merged, and keeping its log short.
     Compact,
     Close,
 }
@@ -54,7 +54,8 @@ fn sent() -> Vec<Record> {
         .collect()
 }
 
-/// Opens, appends and settles twice, opens again, appends and settles, closes.
+/// Opens, appends and settles twice, opens again, appends, settles and compacts, twice, closes. The second time some of the
+/// log is removed.
 fn live(host: &Host, fixture: &Fixture, tell: &mut dyn FnMut(Tell<'_>)) -> Ended {
     let sent = sent();
     tell(Tell::Phase(Phase::Open));
@@ -73,8 +74,11 @@ fn live(host: &Host, fixture: &Fixture, tell: &mut dyn FnMut(Tell<'_>)) -> Ended
     }
     tell(Tell::Phase(Phase::Recover));
     let Some(writer) = open(host, fixture) else { return Ended::Refused };
-    if append_and_settle(&writer, fixture, &sent[50..60], tell).is_err() || compact(&writer, tell).is_err() {
-        return stopped(writer);
+    for (batch, removed) in [(50..55, 0), (55..60, 4)] {
+        if append_and_settle(&writer, fixture, &sent[batch], tell).is_err() || compact(&writer, removed, tell).is_err()
+        {
+            return stopped(writer);
+        }
     }
     tell(Tell::Phase(Phase::Close));
     if writer.close().is_ok() { Ended::WentOn } else { Ended::Stopped }
@@ -125,9 +129,9 @@ fn append_and_settle(
     Ok(())
 }
 
-fn compact(writer: &Writer, tell: &mut dyn FnMut(Tell<'_>)) -> Result<(), ()> {
+fn compact(writer: &Writer, log_removed: u64, tell: &mut dyn FnMut(Tell<'_>)) -> Result<(), ()> {
     tell(Tell::Phase(Phase::Compact));
-    let before = writer.snapshot().lake().files().len();
+    let (before, log_before) = (writer.snapshot().lake().files().len(), in_log(writer));
     // What fails leaves the files as they were, unless the writer has stopped.
     let compacted = writer.compact().or_else(|_| writer.compact());
     if writer.stopped().is_some() {
@@ -136,8 +140,17 @@ fn compact(writer: &Writer, tell: &mut dyn FnMut(Tell<'_>)) -> Result<(), ()> {
     let compacted =
         compacted.unwrap_or_else(|error| panic!("compacting failed again, and the writer goes on: {error}"));
     assert!(writer.snapshot().lake().files().len() < before);
-    assert_eq!(compacted.left, 0);
+    assert_eq!((compacted.left, compacted.log_left), (0, 0));
+    // The commit of the merge, its checkpoint, and what names that; tried again or not.
+    let written = 1 + 1 + u64::from(log_removed == 0);
+    assert_eq!(in_log(writer), log_before + written - log_removed);
     Ok(())
+}
+
+/// Files of the lake's log.
+fn in_log(writer: &Writer) -> u64 {
+    let log = writer.snapshot().lake().folder().join("_delta_log");
+    Host::system().list(log, "test").unwrap().iter().filter(|path| !host::is_temporary(path)).count() as u64
 }
 
 /// A writer that has stopped says so to everyone, for ever.
@@ -256,7 +269,7 @@ fn cases(faults: &[Fault], one_of: usize) -> Vec<Case> {
     let mut cases = Vec::new();
     for (point, phases) in points() {
         // A lookup that finds nothing and one that fails are told apart where the lake is tested; it refuses here.
-        for phase in [Phase::Open, Phase::Append, Phase::Settle, Phase::Recover, Phase::Close] {
+        for phase in [Phase::Open, Phase::Append, Phase::Settle, Phase::Recover, Phase::Compact, Phase::Close] {
             let visits: Vec<u64> = (1..).zip(&phases).filter(|(_, of)| **of == phase).map(|(nth, _)| nth).collect();
             let (Some(first), Some(last)) = (visits.first(), visits.last()) else { continue };
             let mut nths = vec![*first, *visits.get(1).unwrap_or(first), *last];
