@@ -42,7 +42,7 @@ pub struct Found {
     pub placed: Placed,
 }
 
-/// A column that records are looked up by. Each file has a Bloom filter for it, but for [`Lookup::About`].
+/// A column that records are looked up by. Those that do not say otherwise have a Bloom filter in each file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lookup {
     /// The record's id, as text.
@@ -57,10 +57,14 @@ pub enum Lookup {
     About,
     /// The record's kind: pages are skipped by their statistics alone.
     Kind,
+    /// The model's name: pages are skipped by their statistics alone.
+    Model,
+    /// The model's version: pages are skipped by their statistics alone.
+    Version,
 }
 
 impl Lookup {
-    fn column(self) -> &'static str {
+    pub(crate) fn column(self) -> &'static str {
         match self {
             Self::Id => "id",
             Self::Subject => "subject.id",
@@ -68,6 +72,8 @@ impl Lookup {
             Self::Trace => "trace.trace_id",
             Self::About => "about",
             Self::Kind => "kind",
+            Self::Model => "model.name",
+            Self::Version => "model.version",
         }
     }
 }
