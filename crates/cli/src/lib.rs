@@ -17,6 +17,7 @@ mod init;
 #[doc(hidden)]
 pub mod input;
 mod intake;
+mod listing;
 mod number;
 mod object;
 mod progress;
@@ -24,6 +25,7 @@ mod proof_file;
 mod prove;
 mod scan;
 mod session;
+mod sheet;
 mod show;
 mod stats;
 mod stop;
