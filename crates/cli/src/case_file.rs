@@ -3,6 +3,8 @@
 
 pub mod clock;
 mod explanation;
+#[cfg(test)]
+mod hostile;
 pub mod json;
 mod late;
 mod model;
@@ -108,7 +110,11 @@ impl CaseFile {
         let about = About::gather(snapshot, &id)?;
         let steps = |column, value: &Option<String>| match value {
             Some(value) => {
-                let steps = latest(&[(column, value)], STEPS_MAX + 1)?.without(found.index);
+                let mut steps = latest(&[(column, value)], STEPS_MAX + 1)?.without(found.index);
+                while steps.records.len() > STEPS_MAX {
+                    steps.records.remove(0);
+                    steps.more += 1;
+                }
                 Ok::<_, Failure>(Some((value.clone(), steps)))
             }
             None => Ok(None),

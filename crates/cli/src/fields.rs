@@ -50,9 +50,14 @@ fn gather_rows(path: String, value: &Value, rows: &mut Vec<(String, String)>) {
         }
         value => {
             let path = if path.is_empty() { "value".to_owned() } else { path };
-            rows.push((path, quantity(value).unwrap_or_else(|| text(value))));
+            rows.push((path, one(value)));
         }
     }
+}
+
+/// A value in one line, with its unit if it has one.
+pub fn one(value: &Value) -> String {
+    quantity(value).unwrap_or_else(|| text(value))
 }
 
 /// A number with its unit, if the value is that and nothing else.

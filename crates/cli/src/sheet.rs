@@ -59,6 +59,18 @@ pub struct Table {
     pub rows: Vec<Vec<Cell>>,
 }
 
+impl Table {
+    /// The columns that hold anything.
+    pub fn used(&self) -> Vec<usize> {
+        (0..self.heads.len()).filter(|at| self.rows.iter().any(|row| !row[*at].is_empty())).collect()
+    }
+
+    /// Whether a column is that of the records' ids: long, and of use to programs and look-ups alone.
+    pub fn is_id(&self, column: usize) -> bool {
+        self.heads[column] == "id"
+    }
+}
+
 /// A part of a section.
 pub enum Block {
     Rows(Vec<Row>),

@@ -6,7 +6,7 @@ use trail::Found;
 use crate::case_file::{CaseFile, Decision};
 use crate::chart::{self, Bar};
 use crate::failure::Failure;
-use crate::fields::{leaves, name, rows, section, text};
+use crate::fields::{leaves, name, one, rows, section};
 use crate::number;
 use crate::sheet::{Block, row};
 use crate::text::plain;
@@ -57,7 +57,7 @@ pub fn blocks(case: &CaseFile) -> Result<Vec<Block>, Failure> {
         _ => &case.found,
     };
     let inputs = section(&decision.stored, Part::Inputs)?;
-    let given = |name: &str| inputs.as_ref().and_then(|inputs| inputs.get(name)).map(text);
+    let given = |name: &str| inputs.as_ref().and_then(|inputs| inputs.get(name)).map(one);
     let sum: f64 = values.iter().map(|(_, value)| value).sum();
     let bars = values.iter().map(|(key, value)| Bar { name: name(key), value: *value, given: given(key) }).collect();
     let space = value.get("space").and_then(Value::as_text).map(|space| format!(", in {}", plain(space)));

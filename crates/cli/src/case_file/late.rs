@@ -41,13 +41,14 @@ impl Told {
         let what = if oversight {
             word(&context, &["action"]).unwrap_or_else(|| by_sides(before.as_ref(), after.as_ref()).to_owned())
         } else {
-            found.stored.stamp.kind.name().to_owned()
+            let event = word(&context, &["event"]).map(|event| format!(" {event}")).unwrap_or_default();
+            format!("{}{event}", found.stored.stamp.kind.name())
         };
         let details = match found.stored.stamp.kind {
             Kind::Explanation => explained(found)?,
             Kind::Oversight if before.is_some() || after.is_some() => String::new(),
             Kind::Oversight | Kind::Outcome => few_leaves(found, &[Part::Output])?,
-            _ => few_leaves(found, &[Part::Output, Part::Context, Part::Parameters])?,
+            _ => in_a_line(&context.as_ref().map_or(Value::Null, besides)),
         };
         let when = time::utc(found.when());
         let day = when.split_once('T').map_or(when.as_str(), |(day, _)| day).to_owned();
@@ -94,8 +95,17 @@ fn by_sides(before: Option<&String>, after: Option<&String>) -> &'static str {
     }
 }
 
+/// What a context says beyond what has a column of its own.
+fn besides(context: &Value) -> Value {
+    let Value::Map(entries) = context else { return Value::Null };
+    let own = |key: &str| matches!(key, "action" | "by" | "event" | "meaning" | "reason");
+    Value::map(entries.iter().filter(|(key, _)| !own(key)).cloned())
+}
+
 fn in_a_line(value: &Value) -> String {
     match value {
+        Value::Null => String::new(),
+        Value::Map(entries) if entries.is_empty() => String::new(),
         Value::Map(_) => {
             rows(value).iter().map(|(path, value)| format!("{path} {value}")).collect::<Vec<_>>().join(", ")
         }

@@ -16,7 +16,7 @@ type Blocks = Result<Vec<Block>, Failure>;
 pub fn sheet(case: &CaseFile) -> Result<Sheet, Failure> {
     let stamp = &case.found.stored.stamp;
     let all = [
-        ("decision", "About", about_decision(case)?),
+        ("decision", "What it is about", about_decision(case)?),
         ("time", "When", when(case)),
         ("subject", "Subject", part(case, Part::Subject)?),
         ("inputs", "Inputs", part(case, Part::Inputs)?),

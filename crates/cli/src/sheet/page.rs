@@ -85,3 +85,6 @@ impl Cell {
         !self.word().is_empty() && !self.text.is_empty() && !self.text.starts_with([',', ':', ';'])
     }
 }
+
+#[cfg(test)]
+pub mod markup;

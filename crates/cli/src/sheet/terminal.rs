@@ -85,20 +85,24 @@ fn style(tone: Tone) -> anstyle::Style {
     }
 }
 
-/// As columns where they fit, else each row as a list under its first cell.
+/// As columns where they fit, without the ids if they must, since a number opens a record too; else each row as a list.
 fn columns(session: &Session, of: &Table) -> String {
-    let used: Vec<usize> = (0..of.heads.len()).filter(|at| of.rows.iter().any(|row| !row[*at].is_empty())).collect();
-    let cells: Vec<Vec<String>> = of.rows.iter().map(|row| used.iter().map(|at| flat(&row[*at])).collect()).collect();
-    let heads: Vec<&str> = used.iter().map(|at| of.heads[*at]).collect();
-    let widest = |at: usize| cells.iter().map(|row| width(&row[at])).chain([width(heads[at])]).max().unwrap_or(0);
-    let wanted: usize = (0..used.len()).map(|at| widest(at) + INDENT.len()).sum();
-    if session.width.is_none_or(|columns| wanted <= columns) {
-        return table(session, &heads, &cells);
+    let used = of.used();
+    let without_ids: Vec<usize> = used.iter().copied().filter(|at| !of.is_id(*at)).collect();
+    for columns in [&used, &without_ids] {
+        let heads: Vec<&str> = columns.iter().map(|at| of.heads[*at]).collect();
+        let line = |row: &Vec<Cell>| columns.iter().map(|at| flat(&row[*at])).collect();
+        let cells: Vec<Vec<String>> = of.rows.iter().map(line).collect();
+        let widest = |at: usize| cells.iter().map(|row| width(&row[at])).chain([width(heads[at])]).max().unwrap_or(0);
+        let wanted: usize = (0..columns.len()).map(|at| widest(at) + INDENT.len()).sum();
+        if session.width.is_none_or(|columns| wanted <= columns) {
+            return table(session, &heads, &cells);
+        }
     }
     let stacked = of.rows.iter().map(|row| {
-        let pairs = used.iter().filter(|at| !row[**at].is_empty());
-        let pairs: Vec<Row> = pairs.map(|at| Row { name: of.heads[*at].to_owned(), cell: row[*at].clone() }).collect();
-        rows(session, &pairs)
+        let named = used.iter().filter(|at| !row[**at].is_empty());
+        let named: Vec<Row> = named.map(|at| Row { name: of.heads[*at].to_owned(), cell: row[*at].clone() }).collect();
+        rows(session, &named)
     });
     stacked.collect::<Vec<String>>().join("\n")
 }
