@@ -42,6 +42,15 @@ impl TakenFor {
         }
     }
 
+    /// The records that it is, in words.
+    pub fn of(self, named: &str) -> String {
+        match self {
+            TakenFor::Subject | TakenFor::Case | TakenFor::Trace => format!("of the {} {named}", self.name()),
+            TakenFor::Index | TakenFor::Id => format!("with the {} {named}", self.name()),
+            TakenFor::Beginning => format!("whose id begins with {named}"),
+        }
+    }
+
     fn column(self) -> Option<Lookup> {
         match self {
             TakenFor::Subject => Some(Lookup::Subject),

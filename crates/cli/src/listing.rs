@@ -26,8 +26,8 @@ impl Listing {
 
     /// The list for people.
     pub fn sheet(&self, snapshot: &Snapshot) -> Result<Sheet, Failure> {
-        let what = format!("{} {}", self.taken_for.name(), plain(&self.named));
-        let mut blocks = vec![Block::Table(summary::table(format!("Records of the {what}"), &self.latest.found)?)];
+        let what = self.taken_for.of(&plain(&self.named));
+        let mut blocks = vec![Block::Table(summary::table(format!("Records {what}"), &self.latest.found)?)];
         if self.latest.more() > 0 {
             let more = format!(
                 "{} more, older; the limit of a list is {}",
@@ -39,7 +39,7 @@ impl Listing {
         blocks.push(Block::Note("to open one: onrecord show TRAIL RECORD, with its number or its id".into()));
         let heading = if self.latest.more() > 0 { "The newest" } else { "All of them, newest first" };
         Ok(Sheet {
-            title: format!("{} of the {what}", self.total()),
+            title: format!("{} {what}", self.total()),
             source: format!(
                 "In the trail {}, which holds {} records",
                 plain(&snapshot.settings().origin),

@@ -292,7 +292,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(24))]
+        #![proptest_config(ProptestConfig::with_cases(8))]
 
         /// The newest of a kind, of a kind and a model, and of one trace are those that a scan of everything finds.
         #[test]

@@ -72,7 +72,8 @@ pub fn blocks(case: &CaseFile) -> Result<Vec<Block>, Failure> {
 
 /// The strongest attributions in one line.
 pub fn in_short(case: &CaseFile) -> Result<Option<String>, Failure> {
-    let Some(Explained { value, .. }) = explanation(case)? else { return Ok(None) };
+    let Some(Explained { value, by }) = explanation(case)? else { return Ok(None) };
+    let later = if by.index == case.found.index { "" } else { ", explained later" };
     let values = value.get("values").map(attributions).unwrap_or_default();
     let all = values.len();
     let bars = values.into_iter().map(|(key, value)| Bar { name: name(&key), value, given: None }).collect();
@@ -80,7 +81,7 @@ pub fn in_short(case: &CaseFile) -> Result<Option<String>, Failure> {
     let strongest = bars.iter().take(REASONS_MAX).map(|bar| format!("{} {}", bar.name, number::signed(bar.value)));
     let strongest: Vec<String> = strongest.collect();
     let of = if all > REASONS_MAX { format!(" (the strongest of {all})") } else { String::new() };
-    Ok((!strongest.is_empty()).then(|| strongest.join(", ") + &of))
+    Ok((!strongest.is_empty()).then(|| strongest.join(", ") + &of + later))
 }
 
 /// The numbers of a map of attributions, if it is one.

@@ -23,6 +23,7 @@ pub struct Told {
     pub reason: Option<String>,
     pub by: Option<String>,
     pub day: String,
+    /// Parts of it are gone.
     erased: bool,
 }
 
@@ -38,7 +39,8 @@ impl Told {
         let side = |key| output.as_ref().and_then(|output| output.get(key)).map(in_a_line);
         let oversight = found.stored.stamp.kind == Kind::Oversight;
         let (before, after) = if oversight { (side("before"), side("after")) } else { (None, None) };
-        let what = if oversight {
+        let gone = |part| found.stored.erased().any(|erased| erased == part);
+        let what = if oversight && !gone(Part::Output) {
             word(&context, &["action"]).unwrap_or_else(|| by_sides(before.as_ref(), after.as_ref()).to_owned())
         } else {
             let event = word(&context, &["event"]).map(|event| format!(" {event}")).unwrap_or_default();
@@ -82,7 +84,8 @@ impl Told {
             _ => format!(": {}", self.details),
         };
         let why = self.reason.as_ref().map(|reason| format!(", because {reason}")).unwrap_or_default();
-        format!("{}{by} on {}{sides}{why}", self.what, self.day)
+        let erased = if self.erased { " (in part ERASED)" } else { "" };
+        format!("{}{erased}{by} on {}{sides}{why}", self.what, self.day)
     }
 }
 

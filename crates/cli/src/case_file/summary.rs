@@ -43,8 +43,7 @@ pub fn says(found: &Found) -> Result<Cell, Failure> {
     }
     Ok(match found.stored.stamp.kind {
         Kind::Decision => decided(found)?,
-        Kind::Oversight | Kind::Outcome | Kind::Explanation => late::Told::of(found)?.says(),
-        _ => few_leaves(found, &[Part::Output, Part::Context, Part::Parameters])?.into(),
+        _ => late::Told::of(found)?.says(),
     })
 }
 

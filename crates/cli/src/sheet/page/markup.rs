@@ -97,7 +97,7 @@ pub fn faults(page: &str) -> Vec<String> {
         let unknown = tag.attributes.keys().filter(|name| !ATTRIBUTES.contains(&&***name));
         faults.extend(unknown.map(|name| format!("attribute {name:?} of {}", tag.name)));
         if tag.closes {
-            if open.pop().as_deref() != Some(&tag.name) {
+            if open.pop() != Some(tag.name.clone()) {
                 faults.push(format!("{} closes what is not open", tag.name));
             }
             continue;
