@@ -5,6 +5,7 @@ use lake::Lookup;
 use trail::{Found, Latest, Reader, Snapshot};
 use uuid::Uuid;
 
+use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::listing::Listing;
 use crate::session::Session;
@@ -18,6 +19,8 @@ const CANDIDATES_MAX: usize = 100;
 
 /// Records of a list.
 const LISTED_MAX: usize = 50;
+
+const WHAT_IS_AN_ID: &str = "an id is a UUID or its beginning, an index a number from 0";
 
 /// What something that was typed was taken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +81,10 @@ pub fn record(snapshot: &Snapshot, named: &str) -> Result<Found, Failure> {
         Named::One(found, _) => Ok(*found),
         Named::Several(listing) => Err(ambiguous(&listing)),
         Named::None(failure) => Err(failure),
+        Named::NoId => {
+            let what = format!("{:?} is neither an id nor an index", plain(named));
+            Err(Failure::wrong_use(what).hint(WHAT_IS_AN_ID))
+        }
     }
 }
 
@@ -87,11 +94,16 @@ pub fn meant(snapshot: &Snapshot, named: &str) -> Result<Meant, Failure> {
         Named::One(found, taken_for) => return Ok(Meant::One(found, taken_for)),
         Named::Several(listing) => return Ok(Meant::Several(listing)),
         Named::None(failure) => failure,
+        Named::NoId => {
+            let what =
+                format!("{:?} is no id and no index, and no record has it as subject, case or trace", plain(named));
+            Failure::not_found(what).hint(WHAT_IS_AN_ID)
+        }
     };
     for taken_for in [TakenFor::Subject, TakenFor::Case, TakenFor::Trace] {
         match of(snapshot, taken_for, named) {
             Ok(listing) => return Ok(Meant::Several(listing)),
-            Err(failure) if failure.exit == crate::exit::Exit::Negative => {}
+            Err(failure) if failure.exit == Exit::Negative => {}
             Err(failure) => return Err(failure),
         }
     }
@@ -118,6 +130,8 @@ enum Named {
     Several(Listing),
     /// Nothing, and why.
     None(Failure),
+    /// It can be none of these.
+    NoId,
 }
 
 fn by_id(snapshot: &Snapshot, named: &str) -> Result<Named, Failure> {
@@ -147,11 +161,7 @@ fn as_index(named: &str) -> Option<u64> {
 fn by_prefix(snapshot: &Snapshot, named: &str) -> Result<Named, Failure> {
     let digits: String = named.chars().filter(|c| *c != '-').collect::<String>().to_ascii_lowercase();
     if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) || digits.len() > 32 || digits.is_empty() {
-        let what =
-            format!("{:?} names no record: it is no index, no id, no subject, no case and no trace", plain(named));
-        return Ok(Named::None(
-            Failure::not_found(what).hint("an id is a UUID or its beginning, an index a number from 0"),
-        ));
+        return Ok(Named::NoId);
     }
     if digits.len() < PREFIX_DIGITS_MIN {
         let what = format!("{digits} is too short a beginning of an id");

@@ -1,7 +1,7 @@
 //! The lake of a trail: records as flat typed columns in Parquet files, under one Delta table.
 //!
 //! ```text
-//! records ──► plan_settle ──► Lake::settle ──► Snapshot ──► rows · find · look_up · check
+//! records ──► plan_settle ──► Lake::settle ──► Snapshot ──► rows · find · look_up · latest · check
 //!             (pure)          write, fsync, read back,      (immutable; a reader takes one)
 //!                             compare digests, commit
 //! ```
@@ -10,7 +10,8 @@
 //!
 //! * [`plan_settle`] decides which records go to which file and which paths become columns; it touches nothing.
 //! * [`Lake`] is the one writer: it carries plans out, and removes what a crash left behind once it is asked to sweep.
-//! * [`Snapshot`] is one version: it reads files as records, finds single records, and checks files.
+//! * [`Snapshot`] is one version: it reads files as records, finds single records and the newest of many, and checks
+//!   files.
 //!
 //! # What holds
 //!

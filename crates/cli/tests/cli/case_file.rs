@@ -40,7 +40,7 @@ macro_rules! snapshot {
                 (r#""\$bytes": "[^"]*""#, "\"$$bytes\": [HASH]"),
                 // The fixture is of 2024 and 2025; what was received was received now.
                 (r"20(2[6-9]|[3-9]\d)-[0-9T:.-]*Z", "[RECEIVED]"),
-                (r#""(received|received_ns)": ?\d{19}"#, "\"$1\":[RECEIVED]"),
+                (r#"received(_ns)?("|&#34;): ?\d{19}"#, "received$1$2: [RECEIVED]"),
                 (r"(settle|rewrite)-\d{20}-[0-9a-f]{16}", "[FILE]"),
                 (r#"[^" ]*/trail/lake/"#, "[PLACE]/lake/"),
             ],
