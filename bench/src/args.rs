@@ -55,7 +55,7 @@ pub struct Append {
     /// Records in a batch; 1 makes each appender send single records
     #[arg(long, default_value_t = 1_000)]
     pub batch: usize,
-    /// Appenders: threads of OnRecord, connections of PostgreSQL; 4 with batches, 64 with single records
+    /// Appenders: threads of OnRecord, connections of PostgreSQL; 8 with batches, 64 with single records
     #[arg(long)]
     pub appenders: Option<usize>,
     /// The bound on the journal while acknowledgements alone are measured, GiB

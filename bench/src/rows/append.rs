@@ -31,7 +31,7 @@ const SUSTAINED: &str = "OnRecord, sustained";
 
 pub fn run(args: &Append) {
     let templates = Templates::of(args.data, 20_000);
-    let appenders = args.appenders.unwrap_or(if args.batch == 1 { 64 } else { 4 });
+    let appenders = args.appenders.unwrap_or(if args.batch == 1 { 64 } else { 8 });
     let shape = if args.batch == 1 { "singles" } else { "batches" };
     let row = format!("append-{shape}-{}", args.data.name());
     let settings = json!({

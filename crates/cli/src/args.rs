@@ -1,6 +1,6 @@
 //! What can be typed. The help page lists what works, and nothing else.
 
-use crate::{append, compact, completions, demo, init, prove, show, stats, verify};
+use crate::{append, compact, completions, demo, init, prove, search, show, sql, stats, verify};
 
 /// Tamper-evident records of what machine-learning models decide.
 #[derive(clap::Parser)]
@@ -38,6 +38,8 @@ pub enum Verb {
     Demo(demo::Args),
     Init(init::Args),
     Append(append::Args),
+    Search(search::Args),
+    Sql(sql::Args),
     Show(show::Args),
     Verify(verify::Args),
     Prove(prove::Args),

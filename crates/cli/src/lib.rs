@@ -23,10 +23,13 @@ mod object;
 mod progress;
 mod proof_file;
 mod prove;
+mod rows;
 mod scan;
+mod search;
 mod session;
 mod sheet;
 mod show;
+mod sql;
 mod stats;
 mod stop;
 mod style;
@@ -47,6 +50,8 @@ pub fn run() -> ExitCode {
     let done = match args.verb {
         args::Verb::Init(args) => init::run(&session, &args),
         args::Verb::Append(args) => append::run(&session, &args),
+        args::Verb::Search(args) => search::run(&session, &args),
+        args::Verb::Sql(args) => sql::run(&session, &args),
         args::Verb::Show(args) => show::run(&session, &args),
         args::Verb::Prove(args) => prove::run(&session, &args),
         args::Verb::Verify(args) => verify::run(&session, &args),

@@ -120,7 +120,7 @@ fn draw(session: &Session, args: &Args, sheet: &Sheet) -> Result<(), Failure> {
 }
 
 /// Nothing puts a read on record yet, and a reader should know who could not be asked later.
-fn say_unrecorded(session: &Session, snapshot: &Snapshot) {
+pub fn say_unrecorded(session: &Session, snapshot: &Snapshot) {
     let key = snapshot.settings().verifier_key().ok();
     let held = key.zip(session.keys.as_ref()).is_some_and(|(key, keys)| keys.load(&session.host, &key).is_ok());
     session.note(if held {

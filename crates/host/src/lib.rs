@@ -112,6 +112,18 @@ impl Host {
         bytes
     }
 
+    /// `count` times `N` random bytes, as [`Host::random`], asked for at once: a system call costs as much as hashing a
+    /// short record.
+    ///
+    /// # Panics
+    /// As [`Host::random`].
+    #[must_use]
+    pub fn random_each<const N: usize>(&self, count: usize) -> Vec<[u8; N]> {
+        let mut bytes = vec![[0; N]; count];
+        self.inner.random.fill(bytes.as_flattened_mut());
+        bytes
+    }
+
     /// A UUID version 7 of this host's time and randomness (RFC 9562 section 5.7). Ids made within one millisecond
     /// are in no order among themselves.
     ///
@@ -122,6 +134,15 @@ impl Host {
         // A clock before 1970 is a clock not yet set; the id is then merely not in order.
         let unix_ms = u64::try_from(self.now_ns() / 1_000_000).unwrap_or(0);
         uuid::Builder::from_unix_timestamp_millis(unix_ms, &self.random::<10>()).into_uuid()
+    }
+
+    /// The calling thread gives way to the others of this machine from here on: for work that nobody waits for. It
+    /// still runs whenever a core is idle, and gets a tenth of a busy one. There is no way back for the thread.
+    pub fn give_way(&self) {
+        // Niceness is a thread's own on Linux alone; elsewhere this would slow the whole process. Where the system
+        // refuses, the thread goes on as it was.
+        #[cfg(target_os = "linux")]
+        let _ = rustix::process::nice(10);
     }
 
     /// Does one system call, or what the fault that stands at its point says instead.

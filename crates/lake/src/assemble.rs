@@ -137,7 +137,7 @@ impl Rows {
     }
 
     /// Appends the canonical bytes of a part, or nothing if the record does not hold it.
-    fn part(&self, part: Part, row: usize, out: &mut Vec<u8>) -> Result<(), RowError> {
+    pub(crate) fn part(&self, part: Part, row: usize, out: &mut Vec<u8>) -> Result<(), RowError> {
         let walk = &self.trees[part as usize];
         let rest_slot = slot::REST + part as usize;
         let Some(rest) = self.cells.bytes(rest_slot, row) else {

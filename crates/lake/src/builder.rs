@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow_array::ArrayRef;
 use arrow_array::builder::{
     ArrayBuilder, BinaryBuilder, BooleanBuilder, Float64Builder, Int64Builder, ListBuilder, StringBuilder,
     TimestampMicrosecondBuilder,
 };
-use arrow_schema::{DataType, Field};
+use arrow_array::{ArrayRef, StringArray};
+use arrow_schema::{ArrowError, DataType, Field};
 
 use crate::columns::ColumnType;
 
@@ -18,7 +18,8 @@ pub(crate) enum Builder {
     Int(Int64Builder),
     Num(Float64Builder),
     Bool(BooleanBuilder),
-    Str(StringBuilder),
+    /// Texts as bytes, which are seen to be UTF-8 all at once when the column is finished.
+    Str(BinaryBuilder),
     Bytes(BinaryBuilder),
     Time(TimestampMicrosecondBuilder),
     Nums(ListBuilder<Float64Builder>),
@@ -32,7 +33,7 @@ impl Builder {
             ColumnType::Int => Self::Int(Int64Builder::new()),
             ColumnType::Num => Self::Num(Float64Builder::new()),
             ColumnType::Bool => Self::Bool(BooleanBuilder::new()),
-            ColumnType::Str => Self::Str(StringBuilder::new()),
+            ColumnType::Str => Self::Str(BinaryBuilder::new()),
             ColumnType::Bytes => Self::Bytes(BinaryBuilder::new()),
             ColumnType::Time => Self::Time(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
             ColumnType::Nums => {
@@ -42,8 +43,29 @@ impl Builder {
         }
     }
 
+    fn len(&self) -> usize {
+        match self {
+            Self::Int(b) => b.len(),
+            Self::Num(b) => b.len(),
+            Self::Bool(b) => b.len(),
+            Self::Str(b) => b.len(),
+            Self::Bytes(b) => b.len(),
+            Self::Time(b) => b.len(),
+            Self::Nums(b) => b.len(),
+            Self::Strs(b) => b.len(),
+        }
+    }
+
     /// Fills up with nulls to `rows` rows.
+    #[inline]
     fn pad(&mut self, rows: usize) {
+        if self.len() < rows {
+            self.append_nulls(rows);
+        }
+    }
+
+    #[cold]
+    fn append_nulls(&mut self, rows: usize) {
         match self {
             Self::Int(b) => b.append_nulls(rows - b.len()),
             Self::Num(b) => b.append_nulls(rows - b.len()),
@@ -81,8 +103,9 @@ impl Builder {
         }
     }
 
+    /// A text, as bytes that are UTF-8.
     #[inline]
-    pub(crate) fn str(&mut self, row: usize, value: &str) {
+    pub(crate) fn text(&mut self, row: usize, value: &[u8]) {
         self.pad(row);
         if let Self::Str(b) = self {
             b.append_value(value);
@@ -113,17 +136,17 @@ impl Builder {
     }
 
     /// The column, `rows` long, and an empty one in its place.
-    pub(crate) fn finish(&mut self, rows: usize) -> ArrayRef {
+    pub(crate) fn finish(&mut self, rows: usize) -> Result<ArrayRef, ArrowError> {
         self.pad(rows);
-        match self {
+        Ok(match self {
             Self::Int(b) => Arc::new(b.finish()),
             Self::Num(b) => Arc::new(b.finish()),
             Self::Bool(b) => Arc::new(b.finish()),
-            Self::Str(b) => Arc::new(b.finish()),
+            Self::Str(b) => Arc::new(StringArray::try_from_binary(b.finish())?),
             Self::Bytes(b) => Arc::new(b.finish()),
             Self::Time(b) => Arc::new(b.finish()),
             Self::Nums(b) => Arc::new(b.finish()),
             Self::Strs(b) => Arc::new(b.finish()),
-        }
+        })
     }
 }

@@ -90,17 +90,18 @@ struct Candidate {
 
 impl Node {
     fn count(&mut self, reader: &mut Reader<'_>, record: usize, paths: &mut usize) -> Result<(), CborError> {
+        if reader.next_text()?.is_some() {
+            self.saw(2, record);
+            return Ok(());
+        }
         match reader.next_item()? {
             Item::Number(n) if n.as_exact_f64().is_some() => self.saw(0, record),
             Item::Bool(_) => self.saw(1, record),
-            Item::Text(_) => self.saw(2, record),
             Item::Array(len) if all_numbers(reader, len)? && len > 0 => self.saw(3, record),
             Item::Map(len) => {
                 let mut near = 0;
                 for _ in 0..len {
-                    let Item::Text(key) = reader.next_item()? else {
-                        return Err(CborError::KeyType(reader.position()));
-                    };
+                    let key = reader.next_text()?.ok_or(CborError::KeyType(reader.position()))?;
                     match self.child(key, &mut near, paths) {
                         Some(child) => child.count(reader, record, paths)?,
                         None => drop(reader.skip()?),
@@ -108,7 +109,7 @@ impl Node {
                 }
             }
             Item::Tag(_) => drop(reader.skip()?),
-            Item::Number(_) | Item::Array(_) | Item::Bytes(_) | Item::Null => {}
+            Item::Number(_) | Item::Array(_) | Item::Bytes(_) | Item::Text(_) | Item::Null => {}
         }
         Ok(())
     }
@@ -131,21 +132,27 @@ impl Node {
     }
 
     /// The child of that key, if it may be a step of a path. `near` is where it probably is, and moves past it.
-    fn child(&mut self, key: &str, near: &mut usize, paths: &mut usize) -> Option<&mut Node> {
-        let place = if self.children.get(*near).is_some_and(|(name, _)| **name == *key) {
+    fn child(&mut self, key: &[u8], near: &mut usize, paths: &mut usize) -> Option<&mut Node> {
+        let place = if self.children.get(*near).is_some_and(|(name, _)| name.as_bytes() == key) {
             *near
-        } else if let Some(&place) = self.places.get(key) {
-            place
-        } else if key_may_be_step(key) {
+        } else {
+            self.place(std::str::from_utf8(key).ok()?, paths)?
+        };
+        *near = place + 1;
+        Some(&mut self.children[place].1)
+    }
+
+    /// Where the child of that key is, made if it is not there.
+    fn place(&mut self, key: &str, paths: &mut usize) -> Option<usize> {
+        if let Some(&place) = self.places.get(key) {
+            return Some(place);
+        }
+        key_may_be_step(key).then(|| {
             self.places.insert(key.into(), self.children.len());
             self.children.push((key.into(), Node::default()));
             *paths += 1;
             self.children.len() - 1
-        } else {
-            return None;
-        };
-        *near = place + 1;
-        Some(&mut self.children[place].1)
+        })
     }
 
     fn gather(&self, path: String, found: &mut Vec<Candidate>) {

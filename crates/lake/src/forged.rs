@@ -124,14 +124,14 @@ fn batch(layout: &Layout, columns: &[Column], rows: usize) -> RecordBatch {
                 Some(Cell::Int(v)) => builder.int(row, *v),
                 Some(Cell::Num(v)) => builder.num(row, *v),
                 Some(Cell::Bool(v)) => builder.bool(row, *v),
-                Some(Cell::Str(v)) => builder.str(row, v),
+                Some(Cell::Str(v)) => builder.text(row, v.as_bytes()),
                 Some(Cell::Bytes(v)) => builder.bytes(row, v),
                 Some(Cell::Nums(v)) => builder.nums(row, v),
                 Some(Cell::Strs(v)) => builder.strs(row, &v.iter().map(String::as_str).collect::<Vec<_>>()),
                 None => {}
             }
         }
-        builder.finish(rows)
+        builder.finish(rows).unwrap()
     };
     let schema = Schema::new(layout.columns.iter().map(|c| c.field()).collect::<Vec<_>>());
     RecordBatch::try_new(Arc::new(schema), layout.columns.iter().zip(columns).map(array).collect()).unwrap()

@@ -16,6 +16,21 @@ thread_local! {
 /// # Errors
 /// The message of the panic.
 pub fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    hook();
+    GUARDS.set(GUARDS.get() + 1);
+    let done = catch_unwind(AssertUnwindSafe(work));
+    GUARDS.set(GUARDS.get() - 1);
+    done.map_err(|panic| panic_message(&*panic))
+}
+
+/// Keeps the hook silent for the rest of this thread's life: for a thread that hands its panics on to one that is in
+/// [`guarded`].
+pub fn guard_thread() {
+    hook();
+    GUARDS.set(GUARDS.get() + 1);
+}
+
+fn hook() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let print = take_hook();
@@ -25,10 +40,6 @@ pub fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
             }
         }));
     });
-    GUARDS.set(GUARDS.get() + 1);
-    let done = catch_unwind(AssertUnwindSafe(work));
-    GUARDS.set(GUARDS.get() - 1);
-    done.map_err(|panic| panic_message(&*panic))
 }
 
 /// The message of a panic.

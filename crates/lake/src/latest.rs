@@ -11,6 +11,7 @@ use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use uuid::Uuid;
 
 use crate::assemble::RowError;
+use crate::filters::Filters;
 use crate::reader::{BATCH_ROWS, FileReader, ReadError, guarded};
 use crate::snapshot::{Found, Lookup, Snapshot};
 
@@ -38,7 +39,7 @@ impl Snapshot {
         let mut total = 0;
         for (file, manifest) in self.files().iter().enumerate() {
             let reader = self.reader(manifest)?;
-            let rows = reader.rows_of_all(wanted)?;
+            let rows = reader.rows_of_all(wanted, self.filters())?;
             total += rows.len() as u64;
             let whens = reader.whens(&rows)?;
             newest.extend(whens.into_iter().zip(rows).map(|(when, row)| (when, file, row)));
@@ -104,11 +105,11 @@ impl Snapshot {
 
 impl FileReader {
     /// The rows that have every one of these values, in order.
-    fn rows_of_all(&self, wanted: &[(Lookup, &str)]) -> Result<Vec<u64>, ReadError> {
+    fn rows_of_all(&self, wanted: &[(Lookup, &str)], filters: &Filters) -> Result<Vec<u64>, ReadError> {
         let mut rows: Option<Vec<u64>> = None;
         for (column, value) in wanted {
             let mut hits: Vec<u64> =
-                self.rows_of_text(column.column(), &[value])?.into_iter().map(|(_, row)| row).collect();
+                self.rows_of_text(column.column(), &[value], filters)?.into_iter().map(|(_, row)| row).collect();
             hits.sort_unstable();
             if let Some(known) = &rows {
                 hits.retain(|row| known.binary_search(row).is_ok());

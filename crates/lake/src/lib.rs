@@ -45,6 +45,7 @@
 //!
 //! It knows no HTTP, no SQL, no tree and no journal. It does not encrypt yet.
 
+mod access;
 mod assemble;
 mod builder;
 mod cells;
@@ -56,6 +57,7 @@ mod columns;
 mod compact;
 mod encoding;
 mod facts;
+mod filters;
 mod guard;
 mod latest;
 mod layout;
@@ -74,13 +76,14 @@ mod store;
 mod table;
 mod writer;
 
+pub use access::{Sections, to_columns};
 pub use assemble::RowError;
 pub use check::{Finding, Why};
 pub use claims::Claim;
 pub use clean::{CleanError, Cleaned};
 pub use columns::{COLUMNS_MAX, Column, ColumnType, Columns, ColumnsError};
 pub use compact::{Effort, choose_compaction, plan_compaction};
-pub use guard::guarded;
+pub use guard::{guard_thread, guarded};
 pub use latest::{INDICES_AROUND, Latest};
 pub use manifest::{FORMAT, Manifest, ManifestError, NO_KEY};
 pub use plan::{MODEL_ROWS_MIN, PlanError, SettlePlan, plan_settle};

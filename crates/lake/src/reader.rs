@@ -27,6 +27,7 @@ use record::{Parts, Stored};
 
 use crate::assemble::{RowError, Rows};
 use crate::columns::{Column, Columns};
+use crate::filters::Filters;
 use crate::layout::Layout;
 use crate::source::Source;
 
@@ -334,11 +335,16 @@ impl FileReader {
     }
 
     /// The rows in which text column `column` has one of `wanted`: (place in `wanted`, row).
-    pub(crate) fn rows_of_text(&self, column: &str, wanted: &[&str]) -> Result<Vec<(usize, u64)>, ReadError> {
+    pub(crate) fn rows_of_text(
+        &self,
+        column: &str,
+        wanted: &[&str],
+        filters: &Filters,
+    ) -> Result<Vec<(usize, u64)>, ReadError> {
         let mut found = Vec::new();
         let Some(leaf) = self.leaf(column) else { return Ok(found) };
         for group in 0..self.groups() {
-            let filter = self.filter(group, leaf)?;
+            let filter = filters.get(self, group, leaf)?;
             let likely: HashMap<&str, usize> = wanted
                 .iter()
                 .enumerate()
@@ -357,7 +363,12 @@ impl FileReader {
             };
             for (first, batch) in self.column(group, leaf, may_hold)? {
                 let Some(values) = batch.column(0).as_string_opt::<i32>() else { continue };
-                let hits = values.iter().enumerate().filter_map(|(at, value)| Some((*likely.get(value?)?, at)));
+                // One value is compared in less time than it takes to hash a page of others.
+                let place_of = |value: &str| match likely.len() {
+                    1 => likely.iter().find(|(wanted, _)| **wanted == value).map(|(_, place)| *place),
+                    _ => likely.get(value).copied(),
+                };
+                let hits = values.iter().enumerate().filter_map(|(at, value)| Some((place_of(value?)?, at)));
                 found.extend(hits.map(|(place, at)| (place, first + at as u64)));
             }
         }

@@ -85,15 +85,16 @@ impl<'l> Shredder<'l> {
     /// The columns, each as long as there are rows, and empty ones for the next run.
     pub(crate) fn finish(&mut self) -> Result<RecordBatch, ShredError> {
         let rows = std::mem::take(&mut self.rows);
-        let arrays = self.columns.iter_mut().map(|column| column.finish(rows)).collect();
+        let arrays = self.columns.iter_mut().map(|column| column.finish(rows)).collect::<Result<_, _>>()?;
         let schema = Schema::new(self.layout.columns.iter().map(|c| c.field()).collect::<Vec<_>>());
         Ok(RecordBatch::try_new(Arc::new(schema), arrays)?)
     }
 
     fn stamp(&mut self, stored: &Stored) {
         let (stamp, row) = (&stored.stamp, self.rows);
-        self.columns[slot::ID].str(row, stamp.id.hyphenated().encode_lower(&mut Uuid::encode_buffer()));
-        self.columns[slot::KIND].str(row, stamp.kind.name());
+        let mut buffer = Uuid::encode_buffer();
+        self.columns[slot::ID].text(row, stamp.id.hyphenated().encode_lower(&mut buffer).as_bytes());
+        self.columns[slot::KIND].text(row, stamp.kind.name().as_bytes());
         self.columns[slot::RECEIVED].int(row, stamp.received);
         for (by_server, slot) in [
             (stamp.time_by_server, slot::TIME_SOURCE),
@@ -101,7 +102,7 @@ impl<'l> Shredder<'l> {
             (stamp.salt_by_server, slot::SALT_BY),
         ] {
             if by_server {
-                self.columns[slot].str(row, "server");
+                self.columns[slot].text(row, b"server");
             }
         }
         if let Some(digest) = &stamp.about_digest {
@@ -142,10 +143,15 @@ impl<'l> Shredder<'l> {
         rest: &mut Vec<u8>,
     ) -> Result<(), CborError> {
         let start = reader.position();
+        if let Some(text) = reader.next_text()? {
+            if !self.text(node, text) {
+                rest.extend_from_slice(&bytes[start..reader.position()]);
+            }
+            return Ok(());
+        }
         let taken = match reader.next_item()? {
             Item::Map(len) if len > 0 => return self.map(node, len, reader, bytes, rest),
             Item::Number(number) => self.number(node, number),
-            Item::Text(text) => self.text(node, text),
             Item::Bool(value) => match node.leaf(ColumnType::Bool) {
                 Some(leaf) => {
                     self.columns[leaf.slot].bool(self.rows, value);
@@ -158,7 +164,7 @@ impl<'l> Shredder<'l> {
                 reader.skip()?;
                 false
             }
-            Item::Map(_) | Item::Bytes(_) | Item::Null => false,
+            Item::Map(_) | Item::Bytes(_) | Item::Text(_) | Item::Null => false,
         };
         if !taken {
             rest.extend_from_slice(&bytes[start..reader.position()]);
@@ -178,18 +184,26 @@ impl<'l> Shredder<'l> {
         let (mut left, mut near) = (0, 0);
         for _ in 0..len {
             let key_at = reader.position();
-            let Item::Text(_) = reader.next_item()? else { return Err(CborError::KeyType(key_at)) };
-            let key = &bytes[key_at..reader.position()];
             let entry_at = rest.len();
-            rest.extend_from_slice(key);
-            match node.child(key, &mut near) {
+            let child = match node.children.get(near) {
+                // Records show their keys in the same order, so the next key is mostly the one that is next here.
+                Some(child) if reader.skip_encoded(&child.key) => {
+                    near += 1;
+                    Some(&child.node)
+                }
+                _ => {
+                    reader.next_text()?.ok_or(CborError::KeyType(key_at))?;
+                    node.child(&bytes[key_at..reader.position()], &mut near)
+                }
+            };
+            let key_end = reader.position();
+            match child {
                 Some(child) => self.value(child, reader, bytes, rest)?,
                 None => rest.extend_from_slice(reader.skip()?),
             }
-            if rest.len() == entry_at + key.len() {
-                rest.truncate(entry_at);
-            } else {
+            if rest.len() > entry_at {
                 left += 1;
+                rest.splice(entry_at..entry_at, bytes[key_at..key_end].iter().copied());
             }
         }
         if left > 0 {
@@ -214,11 +228,11 @@ impl<'l> Shredder<'l> {
         true
     }
 
-    fn text(&mut self, node: &Node, text: &str) -> bool {
+    fn text(&mut self, node: &Node, text: &[u8]) -> bool {
         let Some(leaf) = node.leaf(ColumnType::Str) else { return false };
         // `id` and `kind` have their values already, from the stamp.
         if leaf.slot != slot::ID && leaf.slot != slot::KIND {
-            self.columns[leaf.slot].str(self.rows, text);
+            self.columns[leaf.slot].text(self.rows, text);
         }
         true
     }

@@ -1,6 +1,7 @@
 //! One version of the lake, as a reader holds it: immutable, cheap to clone, never changed by a settle (I14).
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::columns::Columns;
+use crate::filters::Filters;
 use crate::manifest::Manifest;
 use crate::reader::{FileReader, FileRows, Placed, ReadError};
 use crate::readers::ReadersLock;
@@ -30,8 +32,13 @@ pub struct Snapshot {
     _lock: Option<Arc<ReadersLock>>,
 }
 
-/// Files that were read lately, most lately last. Data files never change, so versions share them.
-type OpenFiles = Mutex<Vec<(String, Arc<FileReader>)>>;
+/// Files that were read lately, most lately last, and filters of theirs. Data files never change, so versions share
+/// them.
+#[derive(Default)]
+struct OpenFiles {
+    readers: Mutex<Vec<(String, Arc<FileReader>)>>,
+    filters: Filters,
+}
 
 /// A record, and the file and row in which it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +71,8 @@ pub enum Lookup {
 }
 
 impl Lookup {
-    pub(crate) fn column(self) -> &'static str {
+    /// The column's name.
+    pub fn column(self) -> &'static str {
         match self {
             Self::Id => "id",
             Self::Subject => "subject.id",
@@ -151,6 +159,10 @@ impl Snapshot {
         &self.in_progress
     }
 
+    pub(crate) fn filters(&self) -> &Filters {
+        &self.open.filters
+    }
+
     pub(crate) fn host(&self) -> &Host {
         &self.host
     }
@@ -186,20 +198,17 @@ impl Snapshot {
     pub fn find_ids(&self, ids: &[Uuid]) -> Result<Vec<Option<Found>>, ReadError> {
         let texts = texts(ids);
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let mut first: Vec<Option<Found>> = vec![None; ids.len()];
+        let mut first: HashMap<Uuid, Found> = HashMap::new();
         for (place, found) in self.look_up(Lookup::Id, &texts)? {
-            let known = &mut first[place];
-            if known.as_ref().is_none_or(|known| found.placed.index < known.placed.index) {
-                *known = Some(found);
+            match first.entry(ids[place]) {
+                Entry::Vacant(entry) => drop(entry.insert(found)),
+                Entry::Occupied(mut known) if found.placed.index < known.get().placed.index => {
+                    known.insert(found);
+                }
+                Entry::Occupied(_) => {}
             }
         }
-        // The same id asked for twice is found under its last place; the others take it from there.
-        for place in (0..ids.len()).rev() {
-            if first[place].is_none() {
-                first[place] = ids.iter().rposition(|id| *id == ids[place]).and_then(|last| first[last].clone());
-            }
-        }
-        Ok(first)
+        Ok(ids.iter().map(|id| first.get(id).cloned()).collect())
     }
 
     /// For each id the index of its record; of several, the lowest. Two columns are read, and of them the pages alone
@@ -249,14 +258,14 @@ impl Snapshot {
                 continue;
             }
             let reader = self.reader(file)?;
-            let hits = reader.rows_of_text(column.column(), &likely)?;
+            let hits = reader.rows_of_text(column.column(), &likely, self.filters())?;
             take(file, &reader, hits.into_iter().map(|(place, row)| (places[place], row)).collect())?;
         }
         Ok(())
     }
 
     pub(crate) fn reader(&self, file: &Manifest) -> Result<Arc<FileReader>, ReadError> {
-        let mut open = self.open.lock();
+        let mut open = self.open.readers.lock();
         if let Some(at) = open.iter().position(|(name, _)| *name == file.path) {
             let entry = open.remove(at);
             let reader = entry.1.clone();
@@ -265,7 +274,7 @@ impl Snapshot {
         }
         drop(open);
         let reader = Arc::new(FileReader::open(&self.host, &self.folder, &file.path, &self.version.columns)?);
-        let mut open = self.open.lock();
+        let mut open = self.open.readers.lock();
         if open.len() >= OPEN_FILES_MAX {
             open.remove(0);
         }

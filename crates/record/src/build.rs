@@ -4,6 +4,8 @@
 //! put in key order when the map ends. [`RecordBuilder`] is the same for the top level, where every field has its
 //! place.
 
+use std::cmp::Ordering;
+
 use crate::cbor::{self, Item, Number, Reader};
 use crate::commitment::Salt;
 use crate::envelope::{self, Envelope, From, type_name, unhex};
@@ -18,11 +20,29 @@ struct Entry {
     start: usize,
     key_end: usize,
     end: usize,
+    /// The first bytes of the encoded key, in the order of which most keys differ already.
+    first: u128,
 }
 
 impl Entry {
     /// The end of an entry whose value is still being written.
     const OPEN: usize = usize::MAX;
+
+    fn begun(start: usize, out: &[u8]) -> Self {
+        let mut first = [0; 16];
+        first.iter_mut().zip(&out[start..]).for_each(|(to, from)| *to = *from);
+        Self { start, key_end: out.len(), end: Self::OPEN, first: u128::from_be_bytes(first) }
+    }
+
+    fn key<'o>(&self, out: &'o [u8]) -> &'o [u8] {
+        &out[self.start..self.key_end]
+    }
+
+    /// The order of the keys, which is that of their encoding.
+    #[inline]
+    fn order(&self, other: &Self, out: &[u8]) -> Ordering {
+        self.first.cmp(&other.first).then_with(|| self.key(out).cmp(other.key(out)))
+    }
 }
 
 /// A map that is being written: where its head will stand, and its first entry in [`Builder::entries`].
@@ -170,7 +190,7 @@ impl Builder {
             return Err(self.refuse_key(key, Fault::Limit { what: "the number of fields", got, max }));
         }
         cbor::write_text(&mut self.out, key);
-        self.entries.push(Entry { start, key_end: self.out.len(), end: Entry::OPEN });
+        self.entries.push(Entry::begun(start, &self.out));
         Ok(())
     }
 
@@ -194,7 +214,7 @@ impl Builder {
     pub(crate) fn unwind_map(&mut self, map: OpenMap) {
         if let Some(entry) = self.entries[map.entries..].last()
             && entry.end == Entry::OPEN
-            && let Ok(Item::Text(key)) = Reader::new(&self.out[entry.start..entry.key_end]).next_item()
+            && let Ok(Item::Text(key)) = Reader::new(entry.key(&self.out)).next_item()
         {
             self.unwound.push(Segment::Key(shorten(key)));
         }
@@ -205,12 +225,11 @@ impl Builder {
     pub(crate) fn end_map(&mut self, map: OpenMap) -> Result<(), Fault> {
         let Builder { out, entries, scratch, .. } = self;
         let own = &mut entries[map.entries..];
-        let key = |entry: &Entry| &out[entry.start..entry.key_end];
-        let in_order = own.is_sorted_by(|a, b| key(a) < key(b));
+        let in_order = own.is_sorted_by(|a, b| a.order(b, out).is_lt());
         if !in_order {
-            own.sort_unstable_by(|a, b| key(a).cmp(key(b)));
-            if let Some(twice) = own.windows(2).find(|pair| key(&pair[0]) == key(&pair[1])) {
-                if let Ok(Item::Text(key)) = Reader::new(key(&twice[0])).next_item() {
+            own.sort_unstable_by(|a, b| a.order(b, out));
+            if let Some(twice) = own.windows(2).find(|pair| pair[0].order(&pair[1], out).is_eq()) {
+                if let Ok(Item::Text(key)) = Reader::new(twice[0].key(out)).next_item() {
                     self.unwound.push(Segment::Key(shorten(key)));
                 }
                 return Err(Fault::DuplicateKey);
@@ -414,7 +433,7 @@ fn salt(canonical: &[u8]) -> Result<Option<Salt>, Box<RecordError>> {
     const EXPECTED: &str = "a salt: 32 hexadecimal digits (16 random bytes)";
     match Reader::new(canonical).next_item() {
         Ok(Item::Null) => Ok(None),
-        Ok(Item::Text(text)) => unhex(text)
+        Ok(Item::Text(text)) => unhex(text.as_bytes())
             .map(|salt| Some(Salt(salt)))
             .ok_or_else(|| RecordError::at("salt", Fault::Type { expected: EXPECTED, got: "other text" })),
         Ok(Item::Bytes(bytes)) if bytes.len() == 16 => Ok(bytes.try_into().ok().map(Salt)),

@@ -409,7 +409,7 @@ impl<'a> Reader<'a> {
             return Err(CborError::Depth(self.at));
         }
         let start = self.at;
-        if self.take_text()?.is_some() {
+        if self.next_text()?.is_some() {
             return Ok(());
         }
         match self.next_item()? {
@@ -419,17 +419,9 @@ impl<'a> Reader<'a> {
                 }
             }
             Item::Map(len) => {
-                let mut last: Option<&[u8]> = None;
+                let mut keys = KeyOrder::default();
                 for _ in 0..len {
-                    let at = self.at;
-                    let Some(key) = self.take_text()? else {
-                        return Err(self.next_item().err().unwrap_or(CborError::KeyType(at)));
-                    };
-                    let in_order = last.is_none_or(|last| (last.len(), last) < (key.len(), key));
-                    if !in_order && self.strictness == Strictness::Canonical {
-                        return Err(CborError::KeyOrder(at));
-                    }
-                    last = Some(key);
+                    self.next_key_bytes(&mut keys)?;
                     self.skip_nested(depth + 1)?;
                 }
             }
@@ -445,7 +437,7 @@ impl<'a> Reader<'a> {
     /// Takes a text string, if that is next, as bytes that are UTF-8. Most are short and ASCII, which is quicker to
     /// see than what a `str` takes.
     #[inline]
-    fn take_text(&mut self) -> Result<Option<&'a [u8]>, CborError> {
+    pub fn next_text(&mut self) -> Result<Option<&'a [u8]>, CborError> {
         let start = self.at;
         let Some(head) = self.bytes.get(start).filter(|head| *head >> 5 == MAJOR_TEXT) else { return Ok(None) };
         self.at += 1;
@@ -456,6 +448,14 @@ impl<'a> Reader<'a> {
         } else {
             Err(CborError::Utf8(start))
         }
+    }
+
+    /// Steps over `encoded`, the bytes of a whole item, if they are next.
+    #[inline]
+    pub fn skip_encoded(&mut self, encoded: &[u8]) -> bool {
+        let is_next = self.bytes[self.at..].starts_with(encoded);
+        self.at += if is_next { encoded.len() } else { 0 };
+        is_next
     }
 
     /// Steps over a null, if that is next.
@@ -470,10 +470,18 @@ impl<'a> Reader<'a> {
     #[inline]
     pub fn next_key(&mut self, keys: &mut KeyOrder<'a>) -> Result<&'a str, CborError> {
         let start = self.at;
-        let Item::Text(key) = self.next_item()? else { return Err(CborError::KeyType(start)) };
-        if self.strictness == Strictness::Canonical
-            && keys.last.is_some_and(|last| key_order(last, key) != std::cmp::Ordering::Less)
-        {
+        std::str::from_utf8(self.next_key_bytes(keys)?).map_err(|_| CborError::Utf8(start))
+    }
+
+    /// The same, as bytes that are UTF-8.
+    #[inline]
+    pub fn next_key_bytes(&mut self, keys: &mut KeyOrder<'a>) -> Result<&'a [u8], CborError> {
+        let start = self.at;
+        let Some(key) = self.next_text()? else {
+            return Err(self.next_item().err().unwrap_or(CborError::KeyType(start)));
+        };
+        let in_order = keys.last.is_none_or(|last| (last.len(), last) < (key.len(), key));
+        if !in_order && self.strictness == Strictness::Canonical {
             return Err(CborError::KeyOrder(start));
         }
         keys.last = Some(key);
@@ -499,7 +507,7 @@ impl<'a> Reader<'a> {
 /// Remembers the last key of a map while it is walked.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct KeyOrder<'a> {
-    last: Option<&'a str>,
+    last: Option<&'a [u8]>,
 }
 
 /// Checks that the bytes are one canonical item and nothing else.

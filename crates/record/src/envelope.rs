@@ -6,7 +6,7 @@ use chrono::{DateTime, SecondsFormat};
 use uuid::Uuid;
 
 use crate::build::shorten;
-use crate::cbor::{self, Item, KeyOrder, Number, Reader};
+use crate::cbor::{self, CborError, Item, KeyOrder, Number, Reader};
 use crate::error::{Fault, Path, RecordError, Segment, nearest};
 use crate::kind::Kind;
 use crate::limits::{NAME_BYTES_MAX, PROFILES_MAX};
@@ -146,20 +146,21 @@ pub struct Envelope<'a> {
 /// Where in the envelope something is; becomes a [`Path`] only when there is a fault to report.
 #[derive(Debug, Clone, Copy)]
 struct At<'p> {
-    group: Option<&'p str>,
-    key: Option<&'p str>,
+    group: Option<&'p [u8]>,
+    key: Option<&'p [u8]>,
     index: Option<usize>,
 }
 
 impl<'p> At<'p> {
     const ROOT: At<'static> = At { group: None, key: None, index: None };
 
-    fn child(self, key: &'p str) -> At<'p> {
+    fn child(self, key: &'p [u8]) -> At<'p> {
         At { group: self.key, key: Some(key), index: None }
     }
 
     fn path(self) -> Path {
-        let keys = self.group.into_iter().chain(self.key).map(|key| Segment::Key(shorten(key)));
+        let keys = self.group.into_iter().chain(self.key);
+        let keys = keys.map(|key| Segment::Key(shorten(&String::from_utf8_lossy(key))));
         Path(keys.chain(self.index.map(Segment::Index)).collect())
     }
 }
@@ -196,10 +197,7 @@ impl<'a> Envelope<'a> {
     pub fn read(canonical: &'a [u8]) -> Result<Self> {
         let mut reader = Reader::new(canonical);
         let mut envelope = Envelope::of_kind(Kind::Decision);
-        map(&mut reader, At::ROOT, |key, reader, path| {
-            let value = reader.skip().map_err(|error| syntax(path, &error))?;
-            envelope.set(key, value, From::Canonical)
-        })?;
+        map(&mut reader, At::ROOT, |key, reader, path| envelope.field(key, reader, path, From::Canonical))?;
         let mut written = Vec::with_capacity(canonical.len());
         envelope.write(&mut written);
         if written == canonical {
@@ -217,24 +215,27 @@ impl<'a> Envelope<'a> {
             From::Sender => Reader::lenient(value),
             From::Canonical => Reader::new(value),
         };
-        let path = At::ROOT.child(key);
+        self.field(key.as_bytes(), reader, At::ROOT.child(key.as_bytes()), from)
+    }
+
+    fn field(&mut self, key: &[u8], reader: &mut Reader<'a>, path: At<'_>, from: From) -> Result<()> {
         if reader.skip_null() {
             return Ok(());
         }
         match key {
-            "id" => self.id = Some(id(reader, path)?),
-            "kind" => self.kind = kind(reader, path)?,
-            "time" => self.time_ns = Some(time(reader, path, from)?),
-            "about" => self.about = Some(id(reader, path)?),
-            "clock" => self.clock = Clock::read(reader, path)?,
-            "producer" => self.producer = Some(Producer::read(reader, path)?),
-            "trace" => self.trace = Some(Trace::read(reader, path)?),
-            "model" => self.model = Some(Model::read(reader, path)?),
-            "result" => self.result = Outcome::read(reader, path)?,
-            "sampling" => self.sampling = Some(Sampling::read(reader, path)?),
-            "profile" => self.profile = profile(reader, path)?,
-            "error" => self.error = Some(name(reader, path)?),
-            "inputs_withheld" => self.inputs_withheld = Some(name(reader, path)?),
+            b"id" => self.id = Some(id(reader, path)?),
+            b"kind" => self.kind = kind(reader, path)?,
+            b"time" => self.time_ns = Some(time(reader, path, from)?),
+            b"about" => self.about = Some(id(reader, path)?),
+            b"clock" => self.clock = Clock::read(reader, path)?,
+            b"producer" => self.producer = Some(Producer::read(reader, path)?),
+            b"trace" => self.trace = Some(Trace::read(reader, path)?),
+            b"model" => self.model = Some(Model::read(reader, path)?),
+            b"result" => self.result = Outcome::read(reader, path)?,
+            b"sampling" => self.sampling = Some(Sampling::read(reader, path)?),
+            b"profile" => self.profile = profile(reader, path)?,
+            b"error" => self.error = Some(name(reader, path)?),
+            b"inputs_withheld" => self.inputs_withheld = Some(name(reader, path)?),
             _ => return Err(unknown(path, key, &FIELDS)),
         }
         Ok(())
@@ -281,9 +282,9 @@ impl<'a> Clock<'a> {
         let mut clock = Clock::default();
         map(reader, path, |key, reader, path| {
             match key {
-                "max_error_ns" => clock.max_error_ns = optional(reader, path, natural)?,
-                "source" => clock.source = optional(reader, path, name)?,
-                "synced" => clock.synced = optional(reader, path, boolean)?,
+                b"max_error_ns" => clock.max_error_ns = optional(reader, path, natural)?,
+                b"source" => clock.source = optional(reader, path, name)?,
+                b"synced" => clock.synced = optional(reader, path, boolean)?,
                 _ => return Err(unknown(path, key, &["max_error_ns", "source", "synced"])),
             }
             Ok(())
@@ -305,9 +306,9 @@ impl<'a> Producer<'a> {
         let (mut producer_name, mut instance, mut seq) = (None, None, None);
         map(reader, path, |key, reader, path| {
             match key {
-                "name" => producer_name = optional(reader, path, name)?,
-                "instance" => instance = optional(reader, path, name)?,
-                "seq" => seq = optional(reader, path, natural)?,
+                b"name" => producer_name = optional(reader, path, name)?,
+                b"instance" => instance = optional(reader, path, name)?,
+                b"seq" => seq = optional(reader, path, natural)?,
                 _ => return Err(unknown(path, key, &["name", "instance", "seq"])),
             }
             Ok(())
@@ -329,8 +330,8 @@ impl Trace {
         let (mut trace_id, mut span_id) = (None, None);
         map(reader, path, |key, reader, path| {
             match key {
-                "trace_id" => trace_id = optional(reader, path, hex::<16>)?.map(TraceId),
-                "span_id" => span_id = optional(reader, path, hex::<8>)?.map(SpanId),
+                b"trace_id" => trace_id = optional(reader, path, hex::<16>)?.map(TraceId),
+                b"span_id" => span_id = optional(reader, path, hex::<8>)?.map(SpanId),
                 _ => return Err(unknown(path, key, &["trace_id", "span_id"])),
             }
             Ok(())
@@ -350,9 +351,9 @@ impl<'a> Model<'a> {
         let (mut model_name, mut version, mut digest) = (None, None, None);
         map(reader, path, |key, reader, path| {
             match key {
-                "name" => model_name = optional(reader, path, name)?,
-                "version" => version = optional(reader, path, name)?,
-                "digest" => digest = optional(reader, path, sha256)?,
+                b"name" => model_name = optional(reader, path, name)?,
+                b"version" => version = optional(reader, path, name)?,
+                b"digest" => digest = optional(reader, path, sha256)?,
                 _ => return Err(unknown(path, key, &["name", "version", "digest"])),
             }
             Ok(())
@@ -374,8 +375,8 @@ impl<'a> Outcome<'a> {
         let mut outcome = Outcome::default();
         map(reader, path, |key, reader, path| {
             match key {
-                "class" => outcome.class = optional(reader, path, name)?,
-                "adverse" => outcome.adverse = optional(reader, path, boolean)?,
+                b"class" => outcome.class = optional(reader, path, name)?,
+                b"adverse" => outcome.adverse = optional(reader, path, boolean)?,
                 _ => return Err(unknown(path, key, &["class", "adverse"])),
             }
             Ok(())
@@ -396,9 +397,9 @@ impl<'a> Sampling<'a> {
         let (mut kept, mut reason, mut rules) = (None, None, None);
         map(reader, path, |key, reader, path| {
             match key {
-                "probability" => kept = optional(reader, path, probability)?,
-                "reason" => reason = optional(reader, path, name)?,
-                "rules" => rules = optional(reader, path, name)?,
+                b"probability" => kept = optional(reader, path, probability)?,
+                b"reason" => reason = optional(reader, path, name)?,
+                b"rules" => rules = optional(reader, path, name)?,
                 _ => return Err(unknown(path, key, &["probability", "reason", "rules"])),
             }
             Ok(())
@@ -444,7 +445,7 @@ fn write_hex(out: &mut Vec<u8>, prefix: &str, bytes: &[u8]) {
 fn map<'a>(
     reader: &mut Reader<'a>,
     path: At<'_>,
-    mut field: impl FnMut(&'a str, &mut Reader<'a>, At<'_>) -> Result<()>,
+    mut field: impl FnMut(&'a [u8], &mut Reader<'a>, At<'_>) -> Result<()>,
 ) -> Result<()> {
     let len = match item(reader, path)? {
         Item::Map(len) => len,
@@ -452,7 +453,7 @@ fn map<'a>(
     };
     let mut keys = KeyOrder::default();
     for _ in 0..len {
-        let key = reader.next_key(&mut keys).map_err(|error| syntax(path, &error))?;
+        let key = reader.next_key_bytes(&mut keys).map_err(|error| syntax(path, &error))?;
         field(key, reader, path.child(key))?;
     }
     Ok(())
@@ -471,19 +472,20 @@ fn optional<'a, T>(
 
 fn required<T>(value: Option<T>, path: At<'_>, key: &'static str) -> Result<T> {
     let expected = "a value (this field must be there)";
-    value.ok_or_else(|| RecordError::new(path.child(key).path(), Fault::Type { expected, got: "nothing" }))
+    value.ok_or_else(|| RecordError::new(path.child(key.as_bytes()).path(), Fault::Type { expected, got: "nothing" }))
 }
 
 fn item<'a>(reader: &mut Reader<'a>, path: At<'_>) -> Result<Item<'a>> {
     reader.next_item().map_err(|error| syntax(path, &error))
 }
 
-fn syntax(path: At<'_>, error: &cbor::CborError) -> Box<RecordError> {
+fn syntax(path: At<'_>, error: &CborError) -> Box<RecordError> {
     RecordError::new(path.path(), Fault::Syntax(error.to_string()))
 }
 
-fn unknown(path: At<'_>, key: &str, known: &'static [&'static str]) -> Box<RecordError> {
-    RecordError::new(path.path(), Fault::UnknownField { nearest: nearest(key, known.iter().copied()) })
+fn unknown(path: At<'_>, key: &[u8], known: &'static [&'static str]) -> Box<RecordError> {
+    let nearest = nearest(&String::from_utf8_lossy(key), known.iter().copied());
+    RecordError::new(path.path(), Fault::UnknownField { nearest })
 }
 
 pub(crate) fn type_name(item: &Item<'_>) -> &'static str {
@@ -504,14 +506,16 @@ fn expected(path: At<'_>, expected: &'static str, got: &Item<'_>) -> Box<RecordE
     RecordError::new(path.path(), Fault::Type { expected, got: type_name(got) })
 }
 
-fn bad_value(path: At<'_>, expected: &'static str, got: impl AsRef<str>) -> Box<RecordError> {
-    RecordError::new(path.path(), Fault::Value { expected, got: shorten(got.as_ref()) })
+fn bad_value(path: At<'_>, expected: &'static str, got: impl AsRef<[u8]>) -> Box<RecordError> {
+    let got = shorten(&String::from_utf8_lossy(got.as_ref()));
+    RecordError::new(path.path(), Fault::Value { expected, got })
 }
 
-fn text<'a>(reader: &mut Reader<'a>, path: At<'_>, what: &'static str) -> Result<&'a str> {
-    match item(reader, path)? {
-        Item::Text(text) => Ok(text),
-        other => Err(expected(path, what, &other)),
+/// A text, as bytes that are UTF-8: what most are read for is made of ASCII, and looks at each byte anyway.
+fn text<'a>(reader: &mut Reader<'a>, path: At<'_>, what: &'static str) -> Result<&'a [u8]> {
+    match reader.next_text().map_err(|error| syntax(path, &error))? {
+        Some(text) => Ok(text),
+        None => Err(expected(path, what, &item(reader, path)?)),
     }
 }
 
@@ -548,7 +552,9 @@ fn probability(reader: &mut Reader<'_>, path: At<'_>) -> Result<f64> {
 
 /// A name: one line of text, no control characters.
 fn name<'a>(reader: &mut Reader<'a>, path: At<'_>) -> Result<&'a str> {
+    let start = reader.position();
     let text = text(reader, path, "a name (text)")?;
+    let text = std::str::from_utf8(text).map_err(|_| syntax(path, &CborError::Utf8(start)))?;
     if text.len() > NAME_BYTES_MAX {
         let limit = Fault::Limit { what: "a name's length in bytes", got: text.len(), max: NAME_BYTES_MAX };
         return Err(RecordError::new(path.path(), limit));
@@ -580,16 +586,17 @@ fn profile<'a>(reader: &mut Reader<'a>, path: At<'_>) -> Result<Vec<&'a str>> {
 
 fn kind(reader: &mut Reader<'_>, path: At<'_>) -> Result<Kind> {
     let text = text(reader, path, "the name of a kind (text)")?;
-    Kind::from_name(text).ok_or_else(|| {
-        let nearest = nearest(text, Kind::all().map(Kind::name));
-        RecordError::new(path.path(), Fault::UnknownKind { got: shorten(text), nearest })
+    Kind::all().find(|kind| kind.name().as_bytes() == text).ok_or_else(|| {
+        let text = String::from_utf8_lossy(text);
+        let nearest = nearest(&text, Kind::all().map(Kind::name));
+        RecordError::new(path.path(), Fault::UnknownKind { got: shorten(&text), nearest })
     })
 }
 
 fn id(reader: &mut Reader<'_>, path: At<'_>) -> Result<Uuid> {
     const EXPECTED: &str = "a UUIDv7 such as 0190a5c2-7b1e-7c3a-9d55-1f0f5a6b7c8d; ids of other systems go to context";
     let text = text(reader, path, EXPECTED)?;
-    match Uuid::try_parse(text) {
+    match Uuid::try_parse_ascii(text) {
         Ok(id) if id.get_version_num() == 7 && id.get_variant() == uuid::Variant::RFC4122 => Ok(id),
         _ => Err(bad_value(path, EXPECTED, text)),
     }
@@ -607,8 +614,7 @@ const HEX_VALUE: [u8; 256] = {
     table
 };
 
-pub(crate) fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digits = text.as_bytes();
+pub(crate) fn unhex<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
     let mut out = [0; N];
     if digits.len() != 2 * N {
         return None;
@@ -636,7 +642,7 @@ fn hex<const N: usize>(reader: &mut Reader<'_>, path: At<'_>) -> Result<[u8; N]>
 fn sha256(reader: &mut Reader<'_>, path: At<'_>) -> Result<[u8; 32]> {
     const EXPECTED: &str = "a digest: sha256: and 64 hexadecimal digits";
     let text = text(reader, path, EXPECTED)?;
-    text.strip_prefix("sha256:").and_then(unhex).ok_or_else(|| bad_value(path, EXPECTED, text))
+    text.strip_prefix(b"sha256:").and_then(unhex).ok_or_else(|| bad_value(path, EXPECTED, text))
 }
 
 /// RFC 3339 with up to nine decimals, or integer nanoseconds since the Unix epoch.

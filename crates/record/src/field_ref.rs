@@ -61,14 +61,31 @@ impl FieldRef {
 
     /// The canonical bytes of the field in a record, if the record has it.
     pub fn find<'a>(&self, parts: &'a Parts) -> Result<Option<&'a [u8]>, CborError> {
-        let Some(mut bytes) = parts.get(self.part) else { return Ok(None) };
+        parts.get(self.part).map_or(Ok(None), |canonical| self.find_in(canonical))
+    }
+
+    /// The canonical bytes of the field in its part's, or in a map that has some of its part's entries: a remainder.
+    pub fn find_in<'a>(&self, mut part: &'a [u8]) -> Result<Option<&'a [u8]>, CborError> {
         for key in &self.keys {
-            match entry(bytes, key)? {
-                Some(value) => bytes = value,
+            match entry(part, key)? {
+                Some(value) => part = value,
                 None => return Ok(None),
             }
         }
-        Ok(Some(bytes))
+        Ok(Some(part))
+    }
+
+    /// Whether this is `other`, or is inside it.
+    pub fn is_within(&self, other: &FieldRef) -> bool {
+        self.part == other.part && self.keys.starts_with(&other.keys)
+    }
+
+    /// The field's path as a column is named by it: dotted, if a dot in it can only mean a step.
+    pub fn dotted(&self) -> Option<String> {
+        let plain = self.keys.iter().all(|key| is_plain(key));
+        let section = (self.part != Part::Envelope).then(|| self.part.name());
+        let steps: Vec<&str> = section.into_iter().chain(self.keys.iter().map(String::as_str)).collect();
+        plain.then(|| steps.join("."))
     }
 }
 

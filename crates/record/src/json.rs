@@ -478,7 +478,8 @@ impl<'de> Visitor<'de> for FormSeed<'_> {
                 return self.end(None);
             }
         }
-        let digest = digest.as_deref().and_then(|text| text.strip_prefix("sha256:")).and_then(unhex);
+        let digest =
+            digest.as_deref().and_then(|text| text.strip_prefix("sha256:")).and_then(|text| unhex(text.as_bytes()));
         let (Some(digest), Some(size), Some(media_type)) = (digest, size, media_type) else { return self.end(None) };
         let written = self.values.blob(&digest, size, &media_type);
         self.end(Some(written))

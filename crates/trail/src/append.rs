@@ -132,10 +132,16 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    pub(crate) fn new(record: Record, host: &host::Host) -> Prepared {
-        let salt = record.salt.unwrap_or_else(|| Salt(host.random()));
-        let content = record::content(&salt, &record.parts);
-        Prepared { id: record.id.unwrap_or_else(|| host.uuid_v7()), salt, content, record }
+    /// Each record with a salt and an id, its sender's or one made here.
+    pub(crate) fn all(records: Vec<Record>, host: &host::Host) -> Vec<Prepared> {
+        let without_salt = records.iter().filter(|record| record.salt.is_none()).count();
+        let mut salts = host.random_each(without_salt).into_iter().map(Salt);
+        let prepare = |record: Record| {
+            let salt = record.salt.or_else(|| salts.next()).unwrap_or_else(|| Salt(host.random()));
+            let content = record::content(&salt, &record.parts);
+            Prepared { id: record.id.unwrap_or_else(|| host.uuid_v7()), salt, content, record }
+        };
+        records.into_iter().map(prepare).collect()
     }
 
     /// Bytes in the journal that it comes to at most: parts and stamp, the heads around them, and the frame's header.

@@ -7,6 +7,9 @@ use record::{Content, Digest, Stored};
 /// Records in a full segment.
 const SEGMENT_RECORDS: usize = 4096;
 
+/// Records that are worth a thread to hash them: some milliseconds of work.
+const SHARE_MIN: usize = 2048;
+
 /// A record that is in the journal and in memory.
 #[derive(Debug)]
 pub struct HotRecord {
@@ -18,6 +21,32 @@ pub struct HotRecord {
     pub content: Content,
     /// The record.
     pub stored: Stored,
+}
+
+/// Records that were read from a journal, hashed on as many cores as there are, for a journal may hold a million.
+pub(crate) fn hash_all(records: Vec<(u64, Stored)>) -> Vec<Arc<HotRecord>> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = records.len().div_ceil(cores).max(SHARE_MIN);
+    let hash = |records: &[(u64, Stored)]| records.iter().map(|(_, stored)| hash(stored)).collect::<Vec<_>>();
+    let hashes: Vec<Vec<(Content, Digest)>> = std::thread::scope(|scope| {
+        let started: Vec<_> = records
+            .chunks(share)
+            .map(|share| std::thread::Builder::new().spawn_scoped(scope, move || hash(share)).map_err(|_| share))
+            .collect();
+        let hashes = started.into_iter().map(|share| match share {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            // No thread is to be had; this one does it.
+            Err(share) => hash(share),
+        });
+        hashes.collect()
+    });
+    let records = records.into_iter().zip(hashes.into_iter().flatten());
+    records.map(|((index, stored), (content, digest))| Arc::new(HotRecord { index, digest, content, stored })).collect()
+}
+
+fn hash(stored: &Stored) -> (Content, Digest) {
+    let content = stored.content();
+    (content, record::record_digest(&content, &stored.stamp.to_canonical()))
 }
 
 /// The hot records of a snapshot, in order and without a hole. Cloning shares the segments; publishing a group copies

@@ -7,10 +7,10 @@ use record::{Stored, StoredError};
 use tlog::SignedCheckpoint;
 
 use crate::folder::Folder;
-use crate::hot::Hot;
+use crate::hot::{Hot, hash_all};
 use crate::settings::{Settings, SettingsError, absolute};
 use crate::snapshot::Snapshot;
-use crate::writer::{hot_record, read_checkpoint};
+use crate::writer::read_checkpoint;
 
 /// How often the journal is looked at again when the writer released what was being read.
 const TRIES: usize = 20;
@@ -75,14 +75,13 @@ impl Reader {
             return Err(ReadError::Damaged(problem.to_string()));
         }
         let unsettled = records.into_iter().skip_while(|(index, _)| *index < settled);
-        let records = unsettled.map(|(index, record)| Ok(Arc::new(hot_record(index, record?))));
-        let records = records.collect::<Result<Vec<_>, StoredError>>();
+        let records = unsettled.map(|(index, record)| Ok((index, record?))).collect::<Result<Vec<_>, StoredError>>();
         let records = records.map_err(|error| ReadError::Damaged(error.to_string()))?;
         let sealed = before.as_ref().map_or(0, |signed| signed.checkpoint().size());
-        if !records.iter().map(|record| record.index).eq((settled..).take(records.len())) {
+        if !records.iter().map(|(index, _)| *index).eq((settled..).take(records.len())) {
             return Err(ReadError::Gone { first: settled, sealed: sealed.max(settled + 1) });
         }
-        let hot = Hot::starting_at(settled).with(records);
+        let hot = Hot::starting_at(settled).with(hash_all(records));
         if hot.end() < sealed {
             return Err(ReadError::Gone { first: hot.end(), sealed });
         }

@@ -4,6 +4,7 @@ mod compact;
 mod erase;
 mod open;
 mod options;
+mod recent;
 mod scrub;
 mod sequencer;
 mod shared;
@@ -30,7 +31,7 @@ use crate::snapshot::Snapshot;
 
 pub use erase::{EraseError, Erased};
 pub use open::OpenError;
-pub(crate) use open::{hot_record, read_checkpoint};
+pub(crate) use open::read_checkpoint;
 pub use options::{Options, Scrubbing};
 use sequencer::Sequencer;
 use shared::Shared;
@@ -94,6 +95,7 @@ struct Inner {
     folder: Folder,
     options: Options,
     shared: Arc<Shared>,
+    recent: Mutex<recent::Recent>,
     sequencer: Mutex<Sequencer>,
     seal: Mutex<SealState>,
     /// Held during a settle: there is one at a time.

@@ -9,6 +9,7 @@ mod compact;
 mod demo;
 mod help;
 mod place;
+mod search;
 mod show;
 mod stats;
 mod together;

@@ -18,6 +18,7 @@ impl Inner {
         if !self.options.compact {
             return;
         }
+        self.host.give_way();
         // What the last writer left is looked at first.
         let mut looked_at = None;
         loop {

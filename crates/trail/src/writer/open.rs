@@ -20,7 +20,7 @@ use super::{Inner, Recovered, Writer};
 use crate::entries::{Entries, EntriesError, EntriesWriter};
 use crate::erasure::pending;
 use crate::folder::Folder;
-use crate::hot::{Hot, HotRecord};
+use crate::hot::{Hot, HotRecord, hash_all};
 use crate::lock::{LockError, WriterLock};
 use crate::seal::Sealed;
 use crate::settings::{Settings, SettingsError, absolute};
@@ -135,6 +135,7 @@ impl Writer {
             folder: folder.clone(),
             options,
             shared,
+            recent: Mutex::default(),
             sequencer: Mutex::new(Sequencer { received, ids, settled }),
             seal: Mutex::new(seal),
             lake: Mutex::new(lake),
@@ -184,7 +185,7 @@ fn open_journal(
 ) -> Result<OpenedJournal, OpenError> {
     let mut records = Vec::new();
     let visit = |index: u64, payload: &[u8]| {
-        records.push(Arc::new(hot_record(index, Stored::read(payload)?)));
+        records.push((index, Stored::read(payload)?));
         Ok(())
     };
     // Dropped with the committer, however that ends.
@@ -195,13 +196,7 @@ fn open_journal(
     };
     let journal_options = options.journal.clone();
     let (journal, recovery) = Journal::open(host, folder.journal(), journal_options, settled, sealed, visit, deliver)?;
-    Ok((journal, recovery, records))
-}
-
-pub(crate) fn hot_record(index: u64, stored: Stored) -> HotRecord {
-    let content = stored.content();
-    let digest = record::record_digest(&content, &stored.stamp.to_canonical());
-    HotRecord { index, digest, content, stored }
+    Ok((journal, recovery, hash_all(records)))
 }
 
 /// `received` of the last settled record, which the next one may not be before.

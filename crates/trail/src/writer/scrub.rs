@@ -17,6 +17,7 @@ impl Inner {
     /// Scrubs whenever it is time, until the writer closes.
     pub(super) fn scrub_until_closed(&self) {
         let Some(scrubbing) = &self.options.scrub else { return };
+        self.host.give_way();
         let opened = self.host.monotonic();
         self.pause(opened + scrubbing.after);
         while self.goes_on() {

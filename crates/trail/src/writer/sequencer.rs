@@ -30,14 +30,17 @@ impl Inner {
             return Err(AppendError::BatchTooLong { got, max });
         }
         self.check_running()?;
-        let prepared: Vec<Prepared> = records.into_iter().map(|record| Prepared::new(record, &self.host)).collect();
+        let prepared = Prepared::all(records, &self.host);
         let bytes = prepared.iter().map(Prepared::journal_bytes_max).sum();
-        let (named, about) = (sent_ids(&prepared), ids_about(&prepared));
+        let named = sent_ids(&prepared);
+        let mut about = ids_about(&prepared);
+        let recent = self.recent.lock().take(&mut about);
         loop {
             // Before the look-up, which is not worth making for a batch that there is no room for.
             self.room(bytes, self.journal.backlog_bytes(), intake)?;
             let snapshot = self.shared.snapshot.load_full();
             let known = snapshot.settled_ids(&named, &about).map_err(|error| AppendError::Lookup(Arc::new(error)))?;
+            let known = Known { about: known.about.into_iter().chain(recent.clone()).collect(), ..known };
             let mut sequencer = self.sequencer.lock();
             // A settle in between has taken records out of the sequencer that were not yet in this snapshot's lake.
             if sequencer.settled != snapshot.settled() {

@@ -97,7 +97,7 @@ impl Inner {
                 continue;
             }
             drop(progress);
-            let settled = self.settle();
+            let settled = self.settle_in_its_place();
             due = self.host.monotonic() + self.options.settle_every;
             if let Err(error) = settled {
                 let error: Arc<str> = error.to_string().into();
@@ -105,6 +105,25 @@ impl Inner {
             }
             self.try_to_finish_erasure();
         }
+    }
+
+    /// Settles, and lets whoever appends go first as long as the journal has room for what they bring. Beyond half of
+    /// its bound that would only make them wait for room, so from there on a settle takes its full share.
+    fn settle_in_its_place(&self) -> Result<(), SettleError> {
+        if self.journal.backlog_bytes() > self.options.backlog_bytes_max / 2 {
+            return self.settle();
+        }
+        let giving_way = || {
+            self.host.give_way();
+            self.settle()
+        };
+        // A thread of its own, since none may take back what it gave away.
+        std::thread::scope(|scope| {
+            match std::thread::Builder::new().name("settle".to_owned()).spawn_scoped(scope, giving_way) {
+                Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                Err(_) => self.settle(),
+            }
+        })
     }
 
     fn try_to_finish_erasure(&self) {
@@ -148,6 +167,7 @@ impl Inner {
                 return Err(error.into());
             }
         };
+        self.recent.lock().remember(records.iter().map(|record| (record.stored.stamp.id, record.digest)));
         // Under the sequencer's lock, so that whoever stages sees both changes or neither, and looks again at most once.
         let mut sequencer = self.sequencer.lock();
         self.shared.publish(|snapshot| {

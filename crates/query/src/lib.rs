@@ -1,0 +1,69 @@
+//! Search and SQL over one snapshot of a trail.
+//!
+//! ```text
+//!                    text ──► statement: only what reads; names of fields looked for
+//!                                 │
+//! record::FieldRef ──► names: a field → a column of the view (columns ∪ remainders)
+//!                                 │
+//!           tables: views of `events` ──► check: nothing but reads; only what compares
+//!                                 │
+//!           records: lake ∪ hot, each record once (I14)
+//!              ├─ settled: the library's Parquet scan over files of ours      lake_source, files
+//!              │           each file gets the view's columns over its own     adapt, face, values
+//!              └─ hot: the same, over records that stand in the journal
+//! ```
+//!
+//! [`Engine`] is made once and keeps what it learns of files; [`Engine::view`] is a snapshot as one reader may see it
+//! ([`Policy`]); [`View::sql`], [`View::search`] and [`View::look_up`] ask it.
+//!
+//! # What holds
+//!
+//! * **I12** Time, memory, disk, rows and text of a query have limits.
+//! * **I14** An answer is read from one snapshot, and keeps it until it is dropped.
+//! * **T24** No text reads anything but the trail, changes anything, or ends the process.
+//! * A mask or row filter of a policy is applied where a file's columns become the view's: nothing of a query, its
+//!   errors and its plan included, is made of more.
+//!
+//! # What it is not
+//!
+//! It knows no HTTP, no users, and writes nothing but spilled parts of a query, in a folder of its own.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod adapt;
+mod answer;
+mod census;
+mod check;
+mod engine;
+mod error;
+mod face;
+mod file_stats;
+mod files;
+mod functions;
+mod hidden;
+mod lake_source;
+mod limits;
+mod look_up;
+mod mask;
+mod names;
+mod near;
+mod notes;
+mod records;
+mod search;
+mod session;
+mod statement;
+mod tables;
+mod times;
+mod values;
+mod view;
+mod watch;
+
+pub use answer::Answer;
+pub use engine::Engine;
+pub use error::QueryError;
+pub use face::holds_json;
+pub use limits::Limits;
+pub use mask::{Mask, Policy};
+pub use search::Search;
+pub use times::Span;
+pub use view::View;

@@ -1,0 +1,238 @@
+//! The one table that all others are views of: every record of a snapshot, lake ∪ hot, once (I14).
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+use arrow_array::{RecordBatch, RecordBatchOptions};
+use arrow_schema::{Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::memory::{DataSourceExec, MemorySourceConfig};
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::config::TableParquetOptions;
+use datafusion::common::pruning::PrunableStatistics;
+use datafusion::common::{DFSchema, Result};
+use datafusion::datasource::TableType;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_optimizer::PhysicalOptimizerRule as _;
+use datafusion::physical_optimizer::filter_pushdown::FilterPushdown;
+use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::union::UnionExec;
+
+use crate::adapt::{Adapt, Faces};
+use crate::face::{Face, Source};
+use crate::file_stats;
+use crate::files::Readers;
+use crate::hidden::Hidden;
+use crate::lake_source::LakeSource;
+
+/// Where the library believes the files to be; they are read by [`Readers`] alone.
+pub(crate) const STORE: &str = "trail://lake/";
+
+/// Rows of hot records in one batch.
+const HOT_ROWS: usize = 8_192;
+
+/// Which rows a policy lets through: a predicate over columns that only it sees, by number in `schema`.
+#[derive(Clone, Debug)]
+pub(crate) struct RowFilter {
+    pub predicate: Arc<dyn PhysicalExpr>,
+    pub schema: SchemaRef,
+}
+
+/// Every record of a snapshot, as a table of the view's columns.
+pub(crate) struct Records {
+    /// Columns that queries see.
+    pub schema: SchemaRef,
+    pub faces: Arc<Faces>,
+    /// Rows that the reader may see, and the columns by which that is decided, unmasked.
+    pub rows: Option<(RowFilter, Arc<Faces>)>,
+    pub readers: Readers,
+    /// Hot records in the lake's columns.
+    pub hot: Arc<RecordBatch>,
+}
+
+impl fmt::Debug for Records {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Records")
+    }
+}
+
+#[async_trait]
+impl TableProvider for Records {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        // Where rows are hidden, no predicate may meet them: it could tell by an error that they are there. Elsewhere
+        // predicates reach the files when the physical plan is optimised, and stay above until then.
+        let answer = match self.rows {
+            Some(_) => TableProviderFilterPushDown::Unsupported,
+            None => TableProviderFilterPushDown::Inexact,
+        };
+        Ok(vec![answer; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let schema = match projection {
+            Some(columns) => Arc::new(self.schema.project(columns)?),
+            None => Arc::clone(&self.schema),
+        };
+        let Some((rows, unmasked)) = &self.rows else {
+            let limit = limit.filter(|_| filters.is_empty());
+            return self.every_row(session, &schema, &self.faces, filters, limit);
+        };
+        self.filtered(session, &schema, rows, unmasked)
+    }
+}
+
+impl Records {
+    /// Rows that the policy lets through. What decides is read beside what is shown, and goes before anyone sees it.
+    fn filtered(
+        &self,
+        session: &dyn Session,
+        schema: &SchemaRef,
+        rows: &RowFilter,
+        unmasked: &Arc<Faces>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let both = rows.schema.fields().iter().chain(schema.fields()).cloned().collect::<Vec<_>>();
+        let all = self.every_row(session, &Arc::new(Schema::new(both)), unmasked, &[], None)?;
+        let kept: Arc<dyn ExecutionPlan> = Arc::new(FilterExec::try_new(Arc::clone(&rows.predicate), all)?);
+        let first = rows.schema.fields().len();
+        let shown = schema.fields().iter().enumerate().map(|(at, field)| {
+            let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(field.name(), first + at));
+            (column, field.name().clone())
+        });
+        let shown: Arc<dyn ExecutionPlan> = Arc::new(ProjectionExec::try_new(shown.collect::<Vec<_>>(), kept)?);
+        let options = session.config_options();
+        Ok(Arc::new(Hidden::new(FilterPushdown::new().optimize(shown, options)?)))
+    }
+
+    fn every_row(
+        &self,
+        session: &dyn Session,
+        schema: &SchemaRef,
+        faces: &Arc<Faces>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let mut inputs = Vec::new();
+        if !self.readers.lake.files().is_empty() {
+            inputs.push(self.settled(session, schema, faces, filters, limit)?);
+        }
+        if self.hot.num_rows() > 0 || inputs.is_empty() {
+            inputs.push(self.hot(schema, faces)?);
+        }
+        UnionExec::try_new(inputs)
+    }
+
+    fn settled(
+        &self,
+        session: &dyn Session,
+        schema: &SchemaRef,
+        faces: &Arc<Faces>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let global = session.config_options().execution.parquet.clone();
+        let options = TableParquetOptions { global, ..TableParquetOptions::default() };
+        let parquet = ParquetSource::new(Arc::clone(schema))
+            .with_table_parquet_options(options)
+            .with_parquet_file_reader_factory(Arc::new(self.readers.clone()));
+        let above = schema.fields().iter().map(|field| field.name());
+        let above: HashSet<String> =
+            above.filter(|name| faces.get(name).is_none_or(|face| !face.filters_in_reader())).cloned().collect();
+        let files = self.files(session, schema, faces, filters)?;
+        let (left, all) = (files.len(), self.readers.lake.files().len());
+        let source = Arc::new(LakeSource::new(parquet, above, format!("files_by_log={left} of {all}")));
+        let config = FileScanConfigBuilder::new(ObjectStoreUrl::parse(STORE)?, source)
+            .with_file_groups(dealt(files, session.config().target_partitions()))
+            .with_expr_adapter(Some(Arc::new(Adapt(Arc::clone(faces)))))
+            .with_limit(limit)
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+
+    /// The files that may hold what is asked for, as the log has it, newest first: a query for the newest records fills
+    /// up from the first files, and by their statistics leaves the others alone.
+    fn files(
+        &self,
+        session: &dyn Session,
+        schema: &SchemaRef,
+        faces: &Faces,
+        filters: &[Expr],
+    ) -> Result<Vec<PartitionedFile>> {
+        // A masked column is not stored as it is shown, and what is stored must not decide what is shown.
+        let as_stored = |name: &str| {
+            let shown = |face: &Face| matches!(face.source, Source::Stamp(_) | Source::Field(_, _));
+            faces.get(name).is_some_and(|face| face.mask.is_none() && shown(face))
+        };
+        let mut files: Vec<_> = self.readers.lake.files().iter().collect();
+        files.sort_by_key(|file| std::cmp::Reverse((file_stats::latest(file), file.last_index)));
+        let of_files = |schema: &Schema| -> Vec<_> {
+            files.iter().map(|file| Arc::new(file_stats::of_file(file, schema, as_stored))).collect()
+        };
+        let mut may_hold = vec![true; files.len()];
+        if let Some(filter) = conjunction(filters.to_vec()) {
+            // A filter can name columns that nothing above it needs any more, so it has a schema of its own.
+            let named = filter.column_refs().into_iter().filter_map(|column| self.schema.index_of(&column.name).ok());
+            let asked = Arc::new(self.schema.project(&named.collect::<Vec<_>>())?);
+            let filter = session.create_physical_expr(filter, &DFSchema::try_from(Arc::clone(&asked))?)?;
+            let containers = PrunableStatistics::new(of_files(&asked), Arc::clone(&asked));
+            // A predicate by which nothing can be told says so by an error.
+            let predicate = PruningPredicateBuilder::new().with_file_schema(asked).try_build(filter);
+            if let Ok(told) = predicate.and_then(|predicate| predicate.prune(&containers)) {
+                may_hold = told;
+            }
+        }
+        let statistics = of_files(schema);
+        let files = files.into_iter().zip(statistics).zip(may_hold).filter(|(_, may_hold)| *may_hold);
+        let file = |((file, statistics), _): ((&lake::Manifest, _), _)| {
+            PartitionedFile::new(file.path.clone(), file.bytes).with_statistics(statistics)
+        };
+        Ok(files.map(file).collect())
+    }
+
+    fn hot(&self, schema: &SchemaRef, faces: &Faces) -> Result<Arc<dyn ExecutionPlan>> {
+        let stored = self.hot.schema();
+        let columns = schema
+            .fields()
+            .iter()
+            .map(|field| faces.over(field.name(), &stored)?.evaluate(&self.hot)?.into_array(self.hot.num_rows()));
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(self.hot.num_rows()));
+        let batch = RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?;
+        let starts = (0..batch.num_rows()).step_by(HOT_ROWS);
+        let batches = starts.map(|start| batch.slice(start, HOT_ROWS.min(batch.num_rows() - start))).collect();
+        Ok(MemorySourceConfig::try_new_exec(&[batches], Arc::clone(schema), None)? as Arc<dyn ExecutionPlan>)
+    }
+}
+
+/// The files dealt out to at most so many partitions.
+fn dealt(files: Vec<PartitionedFile>, partitions: usize) -> Vec<FileGroup> {
+    let mut groups = vec![FileGroup::default(); partitions.clamp(1, files.len().max(1))];
+    let count = groups.len();
+    for (at, file) in files.into_iter().enumerate() {
+        groups[at % count].push(file);
+    }
+    groups
+}
