@@ -12,6 +12,7 @@ const BARS_MAX: usize = 30;
 const SPACES: usize = 9;
 
 /// One attribution.
+#[derive(Clone)]
 pub struct Bar {
     /// The feature.
     pub name: String,
@@ -22,16 +23,21 @@ pub struct Bar {
 }
 
 /// The bars, longest first.
-pub fn chart(session: &Session, mut bars: Vec<Bar>) -> String {
+pub fn chart(session: &Session, bars: Vec<Bar>) -> String {
+    let (bars, rest) = longest(bars);
+    let plan = Plan::new(session, &bars);
+    let lines: String = bars.iter().map(|bar| plan.line(bar)).collect();
+    lines + &rest.map(|rest| format!("  {rest}\n")).unwrap_or_default()
+}
+
+/// The longest bars, in order, and in words what the others come to.
+pub fn longest(mut bars: Vec<Bar>) -> (Vec<Bar>, Option<String>) {
     bars.sort_by(|a, b| b.value.abs().total_cmp(&a.value.abs()));
     let rest = bars.split_off(bars.len().min(BARS_MAX));
-    let plan = Plan::new(session, &bars);
-    let mut out: String = bars.iter().map(|bar| plan.line(bar)).collect();
-    if !rest.is_empty() {
-        let sum: f64 = rest.iter().map(|bar| bar.value).sum();
-        out += &format!("  {} smaller ones, together {}\n", rest.len(), number::signed(sum));
-    }
-    out
+    let sum: f64 = rest.iter().map(|bar| bar.value).sum();
+    let words = || format!("{} smaller ones, together {}", rest.len(), number::signed(sum));
+    let words = (!rest.is_empty()).then(words);
+    (bars, words)
 }
 
 /// The widths of the parts of a line.

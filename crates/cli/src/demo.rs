@@ -136,7 +136,7 @@ fn explain(tale: &mut Tale<'_>, applicant: &Applicant) -> Result<(), Failure> {
     tale.step("Explain one decision", &why)?;
     let id = applicant.id.to_string();
     tale.command(&format!("onrecord show {TRAIL} {id}"))?;
-    let shown = show::run(session, &show::Args { trail: TRAIL.into(), id: id.clone(), proof: false })?;
+    let shown = show::run(session, &show::Args::of(TRAIL, &id))?;
     tale.held("the case file's record is included under the signed root", shown == Exit::Done);
 
     tale.step("Prove it to somebody who has no access", "The proof is a small file; its checker brings the key.")?;

@@ -23,12 +23,58 @@ fn gather<'v>(path: String, value: &'v Value, out: &mut Vec<(String, &'v Value)>
     match value {
         Value::Map(entries) if !entries.is_empty() => {
             for (key, value) in entries {
-                let key = plain(key);
+                let key = name(key);
                 gather(if path.is_empty() { key } else { format!("{path}.{key}") }, value, out);
             }
         }
         value => out.push((if path.is_empty() { "value".to_owned() } else { path }, value)),
     }
+}
+
+/// The leaves by name, as a person reads them: the canonical order goes by the length of names first, which nobody can
+/// search. A quantity that was sent as `{"value": …, "unit": "EUR"}` is one line.
+pub fn rows(value: &Value) -> Vec<(String, String)> {
+    let mut rows = Vec::new();
+    gather_rows(String::new(), value, &mut rows);
+    rows.sort();
+    rows
+}
+
+fn gather_rows(path: String, value: &Value, rows: &mut Vec<(String, String)>) {
+    match value {
+        Value::Map(entries) if !entries.is_empty() && quantity(value).is_none() => {
+            for (key, value) in entries {
+                let key = name(key);
+                gather_rows(if path.is_empty() { key } else { format!("{path}.{key}") }, value, rows);
+            }
+        }
+        value => {
+            let path = if path.is_empty() { "value".to_owned() } else { path };
+            rows.push((path, one(value)));
+        }
+    }
+}
+
+/// A value in one line, with its unit if it has one.
+pub fn one(value: &Value) -> String {
+    quantity(value).unwrap_or_else(|| text(value))
+}
+
+/// A number with its unit, if the value is that and nothing else.
+fn quantity(value: &Value) -> Option<String> {
+    let Value::Map(entries) = value else { return None };
+    let (number, unit) = (value.get("value")?, value.get("unit")?.as_text()?);
+    (entries.len() == 2 && matches!(number, Value::Number(_))).then(|| format!("{} {}", text(number), plain(unit)))
+}
+
+/// A name from outside, safe to show.
+pub fn name(name: &str) -> String {
+    if begins_formula(name) { format!("\"{}\"", plain(name)) } else { plain(name) }
+}
+
+/// Whether a spreadsheet would take the text for a formula if it were pasted there.
+fn begins_formula(text: &str) -> bool {
+    text.starts_with(['=', '+', '-', '@'])
 }
 
 /// A value in one line, safe to show. Text stands bare unless that would look like something else.
@@ -66,7 +112,7 @@ fn number_text(number: Number) -> String {
 
 fn reads_as_text(text: &str) -> bool {
     let looks_like_other = text.parse::<f64>().is_ok() || matches!(text, "true" | "false" | "null");
-    !text.is_empty() && !looks_like_other && text.trim() == text
+    !text.is_empty() && !looks_like_other && text.trim() == text && !begins_formula(text)
 }
 
 /// Lower-case hexadecimal.
@@ -83,6 +129,8 @@ mod tests {
         let shown = |value: &str| text(&Value::Text(value.to_owned()));
         assert_eq!([shown("a b"), shown("12"), shown("null"), shown(" x")], ["a b", "\"12\"", "\"null\"", "\" x\""]);
         assert_eq!(shown("\x1b[2J"), "\\u{1b}[2J");
+        assert_eq!(shown("=HYPERLINK(1)"), "\"=HYPERLINK(1)\"");
+        assert_eq!((name("@SUM(1)"), name("a b")), ("\"@SUM(1)\"".to_owned(), "a b".to_owned()));
     }
 
     #[test]
@@ -92,5 +140,9 @@ mod tests {
         let shown: Vec<_> = leaves(&tree).into_iter().map(|(path, value)| (path, text(value))).collect();
         assert_eq!(shown, [("a.x".to_owned(), "null".to_owned()), ("b".to_owned(), "{}".to_owned())]);
         assert_eq!(leaves(&Value::Null)[0].0, "value");
+        let income =
+            Value::map([("unit".to_owned(), Value::Text("EUR".to_owned())), ("value".to_owned(), Value::float(42.5))]);
+        let inputs = Value::map([("income".to_owned(), income), ("age".to_owned(), Value::float(31.0))]);
+        assert_eq!(rows(&inputs), [("age".into(), "31".into()), ("income".into(), "42.5 EUR".into())]);
     }
 }

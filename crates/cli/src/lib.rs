@@ -17,6 +17,7 @@ mod init;
 #[doc(hidden)]
 pub mod input;
 mod intake;
+mod listing;
 mod number;
 mod object;
 mod progress;
@@ -26,6 +27,7 @@ mod rows;
 mod scan;
 mod search;
 mod session;
+mod sheet;
 mod show;
 mod sql;
 mod stats;

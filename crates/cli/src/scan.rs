@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fs::File;
 
 use arrow_array::cast::AsArray as _;
-use arrow_array::types::Int64Type;
 use arrow_array::{Array as _, RecordBatch};
 use lake::Manifest;
 use parquet::arrow::ProjectionMask;
@@ -13,9 +12,6 @@ use record::{Envelope, Part, Stored};
 use trail::Snapshot;
 
 use crate::failure::Failure;
-
-/// Candidates that are gathered for a prefix at most.
-const CANDIDATES_MAX: usize = 20;
 
 /// How many records of which kinds, and how many decisions of which models.
 #[derive(Default)]
@@ -57,30 +53,6 @@ impl Census {
 fn model_of(stored: &Stored) -> Option<(String, String)> {
     let envelope = Envelope::read(stored.parts()?.get(Part::Envelope)?).ok()?;
     envelope.model.map(|model| (model.name.to_owned(), model.version.to_owned()))
-}
-
-/// Records whose id begins so, as id and index: all of them, or the first few of very many.
-pub fn ids_beginning(snapshot: &Snapshot, prefix: &str) -> Result<Vec<(String, u64)>, Failure> {
-    let begin = |id: &str| id.get(..prefix.len()).unwrap_or(id).to_owned();
-    let mut found = Vec::new();
-    for file in snapshot.lake().files() {
-        let may_hold = *begin(&file.min_id) <= *prefix && *prefix <= *begin(&file.max_id);
-        if !may_hold || found.len() >= CANDIDATES_MAX {
-            continue;
-        }
-        read(snapshot, file, &["id", "index"], &mut |batch| {
-            let ids = batch.column_by_name("id").and_then(|column| column.as_string_opt::<i32>());
-            let indices = batch.column_by_name("index").and_then(|column| column.as_primitive_opt::<Int64Type>());
-            let (Some(ids), Some(indices)) = (ids, indices) else { return };
-            let hits = (0..batch.num_rows()).filter(|row| ids.value(*row).starts_with(prefix));
-            found.extend(hits.map(|row| (ids.value(row).to_owned(), indices.value(row) as u64)));
-        })?;
-    }
-    let hot = snapshot.hot().map(|hot| (hot.stored.stamp.id.to_string(), hot.index));
-    found.extend(hot.filter(|(id, _)| id.starts_with(prefix)));
-    found.sort_by_key(|(_, index)| *index);
-    found.truncate(CANDIDATES_MAX);
-    Ok(found)
 }
 
 /// Gives every batch of some columns of a file.

@@ -1,57 +1,122 @@
-//! `onrecord show`: the case file of one record.
+//! `onrecord show`: the case file of one record, or the list of those that have a subject, a case or a trace.
 
-use record::Part;
-use tlog::Verifier as _;
-use trail::{Declared, Found, Proof, ProofError, Snapshot};
+use std::path::{Path, PathBuf};
 
-use crate::case_file;
+use trail::{Found, Snapshot};
+
+use crate::case_file::{CaseFile, Sealed, json};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
-use crate::fields;
-use crate::find;
-use crate::object::{self, Object};
+use crate::find::{self, Meant, TakenFor};
+use crate::listing::Listing;
 use crate::session::Session;
+use crate::sheet::{Sheet, page, terminal};
+use crate::style::{GOOD, paint};
+use crate::text::plain;
 
 /// Show one record with everything that is known about it
+///
+/// Who, what, when, which model, why, and then what: the record itself, the records about it, the other steps of its
+/// case and trace, what is on record about the version of its model, and whether it is the one that was sealed. Where
+/// several records match, they are listed.
 #[derive(clap::Args)]
+#[command(group = clap::ArgGroup::new("which").required(true))]
 pub struct Args {
     /// The trail's folder
     pub trail: String,
-    /// The record: its id, at least 8 digits that its id begins with, or its index
-    #[arg(value_name = "ID")]
-    pub id: String,
+    /// The record: its id, at least 8 digits that its id begins with, or its index; else a subject, a case or a trace
+    #[arg(value_name = "ID", group = "which")]
+    pub id: Option<String>,
+    /// The records of this subject (subject.id)
+    #[arg(long, value_name = "S", group = "which")]
+    pub subject: Option<String>,
+    /// The records of this case (subject.case)
+    #[arg(long, value_name = "C", group = "which")]
+    pub case: Option<String>,
+    /// The records of this trace (trace.trace_id)
+    #[arg(long, value_name = "T", group = "which")]
+    pub trace: Option<String>,
     /// Show the proof too that the record is in the log
     #[arg(long)]
     pub proof: bool,
+    /// Write one self-contained page to FILE, or to stdout if none is given
+    #[arg(long, value_name = "FILE", num_args = 0..=1, conflicts_with = "json")]
+    pub html: Option<Option<PathBuf>>,
 }
 
-/// What the log says of a record.
-pub enum Sealed {
-    /// It is under the last checkpoint, and its inclusion was checked.
-    Yes(Box<Proof>),
-    /// It is newer than the last checkpoint, which covers so many.
-    NotYet(u64),
-    /// It is not what was sealed, or that could not be found out.
-    No(String),
+impl Args {
+    /// One record for a terminal.
+    pub fn of(trail: &str, id: &str) -> Args {
+        let (trail, id) = (trail.to_owned(), Some(id.to_owned()));
+        Args { trail, id, subject: None, case: None, trace: None, proof: false, html: None }
+    }
 }
 
 pub fn run(session: &Session, args: &Args) -> Outcome {
     let snapshot = find::snapshot(session, &args.trail)?;
-    let found = find::record(&snapshot, &args.id).map_err(|failure| failure.of_trail(&args.trail))?;
-    say_unrecorded(session, &snapshot);
-    let sealed = sealed(&snapshot, &found);
-    let about = snapshot.about(&found.stored.stamp.id).map_err(|error| Failure::from(error).of_trail(&args.trail))?;
-    let erased = found.stored.erased().next().is_some();
-    let declared = if erased { snapshot.erasures_of(found.index) } else { Ok(Vec::new()) };
-    let declared = declared.map_err(|error| Failure::from(error).of_trail(&args.trail))?;
-    let text = if session.json {
-        json(&found, &declared, &about, &sealed, args.proof)?
+    let done = meant(&snapshot, args).and_then(|meant| match meant {
+        Meant::One(found, taken_for) => one(session, args, &snapshot, *found, taken_for),
+        Meant::Several(listing) => several(session, args, &snapshot, listing),
+    });
+    done.map_err(|failure| failure.of_trail(&args.trail))
+}
+
+fn meant(snapshot: &Snapshot, args: &Args) -> Result<Meant, Failure> {
+    if let Some(id) = &args.id {
+        return find::meant(snapshot, id);
+    }
+    let of = [(TakenFor::Subject, &args.subject), (TakenFor::Case, &args.case), (TakenFor::Trace, &args.trace)];
+    let wanted = of.into_iter().find_map(|(taken_for, value)| Some((taken_for, value.as_ref()?)));
+    let (taken_for, value) = wanted.ok_or_else(|| Failure::wrong_use("no record is named"))?;
+    find::of(snapshot, taken_for, value).map(Meant::Several)
+}
+
+fn one(session: &Session, args: &Args, snapshot: &Snapshot, found: Found, taken_for: TakenFor) -> Outcome {
+    say_unrecorded(session, snapshot);
+    let case = CaseFile::gather(snapshot, found, args.proof)?;
+    if session.json {
+        session.print(&json::document(&case, taken_for)?)?;
     } else {
-        case_file::render(session, &snapshot, &found, &declared, &about, &sealed, args.proof)?
-    };
-    session.print(&text)?;
-    let undeclared = erased && declared.is_empty();
-    Ok(if undeclared || matches!(sealed, Sealed::No(_)) { Exit::Negative } else { Exit::Done })
+        draw(session, args, &case.sheet()?)?;
+    }
+    Ok(if case.undeclared() || matches!(case.sealed, Sealed::No(_)) { Exit::Negative } else { Exit::Done })
+}
+
+/// A list, or its one record. For programs it is always a list, so that its shape does not hang on the trail.
+fn several(session: &Session, args: &Args, snapshot: &Snapshot, listing: Listing) -> Outcome {
+    if args.id.is_some() && listing.taken_for != TakenFor::Beginning {
+        session.note(&format!("{:?} was taken for a {}", plain(&listing.named), listing.taken_for.name()));
+    }
+    if session.json {
+        say_unrecorded(session, snapshot);
+        session.print(&listing.document(snapshot)?)?;
+    } else if let [found] = listing.latest.found.as_slice() {
+        return one(session, args, snapshot, found.clone(), listing.taken_for);
+    } else {
+        say_unrecorded(session, snapshot);
+        draw(session, args, &listing.sheet(snapshot)?)?;
+    }
+    if listing.taken_for == TakenFor::Beginning {
+        session.error(&format!("{} begins the ids of several records: say which", listing.named));
+        return Ok(Exit::Negative);
+    }
+    Ok(Exit::Done)
+}
+
+/// On the terminal, or as a page where one is wanted.
+fn draw(session: &Session, args: &Args, sheet: &Sheet) -> Result<(), Failure> {
+    match &args.html {
+        None => session.print(&terminal::render(session, sheet)),
+        Some(Some(file)) if file != Path::new("-") => {
+            let page = page::render(sheet)?;
+            session.host.replace(file, page.as_bytes(), "page", None).map_err(|error| match &error {
+                host::FileError::Io { cause, .. } => Failure::io("write the page to", file, cause),
+                _ => error.into(),
+            })?;
+            session.print(&format!("{} {}\n", paint(GOOD, "wrote"), plain(&file.display().to_string())))
+        }
+        Some(_) => session.print(&page::render(sheet)?),
+    }
 }
 
 /// Nothing puts a read on record yet, and a reader should know who could not be asked later.
@@ -63,70 +128,4 @@ pub fn say_unrecorded(session: &Session, snapshot: &Snapshot) {
     } else {
         "this read is not put on record: the trail's signing key is not here"
     });
-}
-
-/// Recomputes the digest up to the signed root.
-pub fn sealed(snapshot: &Snapshot, found: &Found) -> Sealed {
-    match snapshot.prove(found) {
-        Ok(proof) => Sealed::Yes(Box::new(proof)),
-        Err(ProofError::NotSealed { sealed, .. }) => Sealed::NotYet(sealed),
-        Err(error) => Sealed::No(error.to_string()),
-    }
-}
-
-fn json(
-    found: &Found,
-    declared: &[Declared],
-    about: &[Found],
-    sealed: &Sealed,
-    with_proof: bool,
-) -> Result<String, Failure> {
-    let mut object = record_json(found)?;
-    if found.stored.erased().next().is_some() {
-        let each = declared.iter().map(|Declared { index, erasure }| {
-            let object = Object::default().field("index", index).field("id", erasure.id).field("parts", &erasure.parts);
-            object.field("basis", &erasure.basis).field("by", &erasure.by).end()
-        });
-        object = object.raw("erased_by", &object::list(each));
-        object = object.field("verdict", if declared.is_empty() { "INVALID" } else { "ERASED" });
-    }
-    let late: Result<Vec<String>, Failure> = about.iter().map(|late| Ok(record_json(late)?.end())).collect();
-    object = object.raw("about", &object::list(late?));
-    Ok(object.raw("proof", &sealed_json(sealed, with_proof)).line())
-}
-
-fn record_json(found: &Found) -> Result<Object, Failure> {
-    let mut stamp = String::new();
-    let canonical = found.stored.stamp.to_canonical();
-    record::write_json_value(&mut stamp, &mut record::cbor::Reader::new(&canonical))?;
-    let place = match &found.place {
-        Some((file, row)) => Object::default().field("file", file).field("row", row).end(),
-        None => "\"journal\"".to_owned(),
-    };
-    let erased: Vec<&str> = found.stored.erased().map(Part::name).collect();
-    let object = Object::default()
-        .field("index", found.index)
-        .raw("record", &record::to_json(&found.stored)?)
-        .raw("stamp", &stamp)
-        .field("content", found.stored.content().to_string())
-        .field("digest", found.digest.to_string())
-        .raw("place", &place);
-    Ok(if erased.is_empty() { object } else { object.field("erased", erased) })
-}
-
-fn sealed_json(sealed: &Sealed, with_proof: bool) -> String {
-    match sealed {
-        Sealed::Yes(proof) => {
-            let checkpoint = proof.checkpoint.checkpoint();
-            let object = Object::default()
-                .field("sealed", true)
-                .field("included", true)
-                .field("size", checkpoint.size())
-                .field("root", fields::hex(checkpoint.root().as_bytes()))
-                .field("log_key", proof.checkpoint.log_key().name().to_string());
-            if with_proof { object.field("tlog_proof", proof.proof.to_string()).end() } else { object.end() }
-        }
-        Sealed::NotYet(size) => Object::default().field("sealed", false).field("size", size).end(),
-        Sealed::No(reason) => Object::default().field("included", false).field("reason", reason).end(),
-    }
 }

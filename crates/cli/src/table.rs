@@ -39,7 +39,7 @@ fn is_evidence(name: &str, value: &str) -> bool {
 }
 
 /// The text in lines of at most `max` cells, broken between words where that does, and within them where not.
-fn broken(text: &str, max: usize) -> Vec<String> {
+pub fn broken(text: &str, max: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for words in wrap(text, max) {
         let mut line = String::new();

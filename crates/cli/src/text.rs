@@ -26,6 +26,22 @@ pub fn plain(text: &str) -> String {
     out
 }
 
+/// JSON with every treacherous character escaped. They stand in strings alone, so what it says stays the same.
+pub fn plain_json(json: &str) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c != '\n' && is_treacherous(c) {
+            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| {
+                let _ = write!(out, "\\u{unit:04x}");
+            });
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 /// As [`plain`], for messages: backslashes stay single.
 pub fn plain_line(text: &str) -> String {
     plain(text).replace("\\\\", "\\")

@@ -1,7 +1,7 @@
 //! The lake of a trail: records as flat typed columns in Parquet files, under one Delta table.
 //!
 //! ```text
-//! records ──► plan_settle ──► Lake::settle ──► Snapshot ──► rows · find · look_up · check
+//! records ──► plan_settle ──► Lake::settle ──► Snapshot ──► rows · find · look_up · latest · check
 //!             (pure)          write, fsync, read back,      (immutable; a reader takes one)
 //!                             compare digests, commit
 //! ```
@@ -10,7 +10,8 @@
 //!
 //! * [`plan_settle`] decides which records go to which file and which paths become columns; it touches nothing.
 //! * [`Lake`] is the one writer: it carries plans out, and removes what a crash left behind once it is asked to sweep.
-//! * [`Snapshot`] is one version: it reads files as records, finds single records, and checks files.
+//! * [`Snapshot`] is one version: it reads files as records, finds single records and the newest of many, and checks
+//!   files.
 //!
 //! # What holds
 //!
@@ -61,6 +62,7 @@ mod encoding;
 mod facts;
 mod filters;
 mod guard;
+mod latest;
 mod layout;
 mod manifest;
 mod plan;
@@ -86,6 +88,7 @@ pub use clean::{CleanError, Cleaned};
 pub use columns::{COLUMNS_MAX, Column, ColumnType, Columns, ColumnsError};
 pub use compact::{Effort, choose_compaction, plan_compaction};
 pub use guard::{guard_thread, guarded};
+pub use latest::{INDICES_AROUND, Latest};
 pub use manifest::{FORMAT, Manifest, ManifestError, NO_KEY};
 pub use plan::{MODEL_ROWS_MIN, PlanError, SettlePlan, plan_settle};
 pub use reader::{FileRows, Placed, ReadError};

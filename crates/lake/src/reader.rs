@@ -214,7 +214,7 @@ impl FileReader {
 
     /// The values of one leaf in one row group, of the pages alone that the page index leaves: `may_hold` is asked
     /// for each with its number. Runs of rows that stand together, as (first row in the file, values).
-    fn column(
+    pub(crate) fn column(
         &self,
         group: usize,
         leaf: usize,

@@ -49,7 +49,7 @@ pub struct Found {
     pub placed: Placed,
 }
 
-/// A column that records are looked up by. Each file has a Bloom filter for it, but for [`Lookup::About`].
+/// A column that records are looked up by. Those that do not say otherwise have a Bloom filter in each file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lookup {
     /// The record's id, as text.
@@ -64,6 +64,10 @@ pub enum Lookup {
     About,
     /// The record's kind: pages are skipped by their statistics alone.
     Kind,
+    /// The model's name: pages are skipped by their statistics alone.
+    Model,
+    /// The model's version: pages are skipped by their statistics alone.
+    Version,
 }
 
 impl Lookup {
@@ -76,6 +80,8 @@ impl Lookup {
             Self::Trace => "trace.trace_id",
             Self::About => "about",
             Self::Kind => "kind",
+            Self::Model => "model.name",
+            Self::Version => "model.version",
         }
     }
 }

@@ -26,7 +26,7 @@ impl View {
         for file in lake.files() {
             let in_range = |value: &&str| column != Lookup::Id || lake::Snapshot::may_hold_id(file, value);
             let likely: Vec<&str> = values.iter().copied().filter(in_range).collect();
-            let filtered = !matches!(column, Lookup::About | Lookup::Kind);
+            let filtered = matches!(column, Lookup::Id | Lookup::Subject | Lookup::Case | Lookup::Trace);
             if likely.is_empty()
                 || (filtered && !self.shared.files.get(lake, file)?.may_hold(column.column(), &likely)?)
             {
@@ -84,10 +84,10 @@ fn holds(stored: &Stored, column: Lookup, values: &[&str]) -> bool {
         Lookup::Kind => Some(stored.stamp.kind.name().to_owned()),
         Lookup::Subject => subject("id"),
         Lookup::Case => subject("case"),
+        Lookup::Model => envelope().and_then(|envelope| envelope.model).map(|model| model.name.to_owned()),
+        Lookup::Version => envelope().and_then(|envelope| envelope.model).map(|model| model.version.to_owned()),
         Lookup::About => envelope().and_then(|envelope| envelope.about).map(|about| about.hyphenated().to_string()),
-        Lookup::Trace => envelope()
-            .and_then(|envelope| envelope.trace)
-            .map(|trace| trace.trace_id.0.iter().map(|byte| format!("{byte:02x}")).collect()),
+        Lookup::Trace => envelope().and_then(|envelope| envelope.trace).map(|trace| trace.trace_id.to_string()),
     };
     value.is_some_and(|value| values.contains(&value.as_str()))
 }

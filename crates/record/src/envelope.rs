@@ -1,5 +1,7 @@
 //! The envelope: the closed part of a record. Names, numbers, times, enums and random ids; nothing free-form.
 
+use std::fmt;
+
 use chrono::{DateTime, SecondsFormat};
 use uuid::Uuid;
 
@@ -35,6 +37,18 @@ pub struct TraceId(pub [u8; 16]);
 /// A W3C span id: 8 bytes, 16 lower-case hexadecimal digits on the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SpanId(pub [u8; 8]);
+
+impl fmt::Display for TraceId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+    }
+}
+
+impl fmt::Display for SpanId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+    }
+}
 
 /// How good the time stamp is (MiFID RTS 25, FINRA 4590).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

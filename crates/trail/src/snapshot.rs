@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use host::Host;
-use record::{Digest, Stored};
+use record::{Digest, Envelope, Part, Stored};
 use tlog::{ProveError, Prover, SignedCheckpoint, TlogProof, leaf_hash, verify_inclusion};
 use uuid::Uuid;
 
@@ -85,6 +85,19 @@ pub enum ProofError {
         /// The digest of what is stored.
         found: Digest,
     },
+}
+
+impl Found {
+    /// The envelope, unless it was erased.
+    pub fn envelope(&self) -> Option<Envelope<'_>> {
+        Envelope::read(self.stored.parts()?.get(Part::Envelope)?).ok()
+    }
+
+    /// When it happened as far as that is known, in nanoseconds since the Unix epoch: when it was received where the
+    /// sender did not say, or what he said was erased.
+    pub fn when(&self) -> i64 {
+        self.envelope().and_then(|envelope| envelope.time_ns).unwrap_or(self.stored.stamp.received)
+    }
 }
 
 impl Snapshot {
@@ -188,7 +201,7 @@ impl Snapshot {
         Ok(Known { again, about: digests })
     }
 
-    fn settled_record(&self, found: lake::Found) -> Found {
+    pub(crate) fn settled_record(&self, found: lake::Found) -> Found {
         let lake::Placed { index, row, stored } = found.placed;
         let place = Some((self.lake.folder().join(found.file), row));
         Found { index, digest: stored.digest(), stored, place }
@@ -212,13 +225,11 @@ impl Snapshot {
     }
 }
 
-fn found_hot(hot: &Arc<HotRecord>) -> Found {
+pub(crate) fn found_hot(hot: &Arc<HotRecord>) -> Found {
     Found { index: hot.index, stored: hot.stored.clone(), digest: hot.digest, place: None }
 }
 
 fn is_about(stored: &Stored, id: &Uuid) -> bool {
-    let envelope = stored.parts().and_then(|parts| parts.get(record::Part::Envelope));
-    envelope
-        .and_then(|canonical| record::Envelope::read(canonical).ok())
-        .is_some_and(|envelope| envelope.about == Some(*id))
+    let envelope = stored.parts().and_then(|parts| parts.get(Part::Envelope));
+    envelope.and_then(|canonical| Envelope::read(canonical).ok()).is_some_and(|envelope| envelope.about == Some(*id))
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests make files as users do")]
 
 mod append;
+mod case_file;
 mod compact;
 mod demo;
 mod help;
