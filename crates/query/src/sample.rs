@@ -1,4 +1,4 @@
-//! A sample that nobody could steer, and the certificate by which anyone checks that (docs/formats.md, section 11).
+//! A sample that nobody could steer, and the certificate by which anyone checks that (docs/formats.md, section 10).
 //!
 //! Every record of the population is given a number, SHA-256 of the root of a pinned checkpoint, the auditor's nonce and
 //! the record's id, and the sample is the records with the lowest. The population is fixed by the checkpoint, which was

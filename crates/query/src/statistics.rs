@@ -107,7 +107,7 @@ mod tests {
         assert!((left - right).abs() <= tolerance * right.abs().max(1e-12), "{left} is not {right}");
     }
 
-    /// scipy 1.16.3: `stats.binomtest(x, n).proportion_ci(method="wilson")`.
+    /// scipy 1.17.1: `stats.binomtest(x, n).proportion_ci(method="wilson")`.
     #[test]
     fn wilson_agrees_with_scipy() {
         for (x, n, from, until) in include!("statistics/wilson.in") {
@@ -119,7 +119,7 @@ mod tests {
         assert_eq!(wilson(f64::NAN, 10.0), None);
     }
 
-    /// scipy 1.16.3: `stats.fisher_exact([[x, n - x], [y, m - y]])`.
+    /// scipy 1.17.1: `stats.fisher_exact([[x, n - x], [y, m - y]])`.
     #[test]
     fn fisher_agrees_with_scipy() {
         for (x, n, y, m, p) in include!("statistics/fisher.in") {
@@ -136,7 +136,7 @@ mod tests {
         near(fisher((0, 5), (0, 9)), 1.0, 1e-14);
     }
 
-    /// scipy 1.16.3: `stats.contingency.relative_risk(x, n, y, m).confidence_interval(0.95)`, which is Katz's.
+    /// scipy 1.17.1: `stats.contingency.relative_risk(x, n, y, m).confidence_interval(0.95)`, which is Katz's.
     #[test]
     fn ratios_agree_with_scipy() {
         for (x, n, y, m, wanted, from, until) in include!("statistics/ratio.in") {

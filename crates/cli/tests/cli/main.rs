@@ -6,6 +6,7 @@
 mod append;
 mod compact;
 mod demo;
+mod figures;
 mod help;
 mod place;
 mod search;
