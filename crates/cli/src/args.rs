@@ -1,6 +1,8 @@
 //! What can be typed. The help page lists what works, and nothing else.
 
-use crate::{append, compact, completions, demo, init, prove, search, show, sql, stats, verify};
+use crate::{
+    append, compact, completions, demo, gaps, groups, init, prove, reconcile, sample, search, show, sql, stats, verify,
+};
 
 /// Tamper-evident records of what machine-learning models decide.
 #[derive(clap::Parser)]
@@ -42,6 +44,10 @@ pub enum Verb {
     Sql(sql::Args),
     Show(show::Args),
     Verify(verify::Args),
+    Gaps(gaps::Args),
+    Reconcile(reconcile::Args),
+    Groups(groups::Args),
+    Sample(sample::Args),
     Prove(prove::Args),
     Stats(stats::Args),
     Compact(compact::Args),

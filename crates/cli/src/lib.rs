@@ -12,7 +12,10 @@ mod demo;
 mod exit;
 mod failure;
 mod fields;
+mod filters;
 mod find;
+mod gaps;
+mod groups;
 mod init;
 #[doc(hidden)]
 pub mod input;
@@ -23,7 +26,10 @@ mod object;
 mod progress;
 mod proof_file;
 mod prove;
+mod reconcile;
 mod rows;
+mod sample;
+mod sample_file;
 mod scan;
 mod search;
 mod session;
@@ -54,6 +60,10 @@ pub fn run() -> ExitCode {
         args::Verb::Sql(args) => sql::run(&session, &args),
         args::Verb::Show(args) => show::run(&session, &args),
         args::Verb::Prove(args) => prove::run(&session, &args),
+        args::Verb::Gaps(args) => gaps::run(&session, &args),
+        args::Verb::Reconcile(args) => reconcile::run(&session, &args),
+        args::Verb::Groups(args) => groups::run(&session, &args),
+        args::Verb::Sample(args) => sample::run(&session, &args),
         args::Verb::Verify(args) => verify::run(&session, &args),
         args::Verb::Compact(args) => compact::run(&session, &args),
         args::Verb::Stats(args) => stats::run(&session, &args),

@@ -1,10 +1,9 @@
 //! `onrecord search`: decisions by what is known of them, newest first.
 
-use query::{Search, Span};
-use record::Kind;
+use query::Search;
 
-use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
+use crate::filters::{self, Filters};
 use crate::number;
 use crate::rows::{self, Format};
 use crate::session::Session;
@@ -16,33 +15,11 @@ use crate::sql::{Bounds, view};
 pub struct Args {
     /// The trail's folder
     pub trail: String,
-    /// The model's name
-    #[arg(long, value_name = "M")]
-    pub model: Option<String>,
-    /// The model's version
-    #[arg(long, value_name = "V")]
-    pub version: Option<String>,
-    /// From then on: a time, a day, a span before now (2h, 7d), or FROM..UNTIL
-    #[arg(long, value_name = "T")]
-    pub since: Option<String>,
-    /// Until then; a day is meant whole
-    #[arg(long, value_name = "T")]
-    pub until: Option<String>,
-    /// Whom it is about: subject.id
-    #[arg(long, value_name = "S")]
-    pub subject: Option<String>,
-    /// The case: subject.case
-    #[arg(long, value_name = "C")]
-    pub case: Option<String>,
-    /// The trace: trace.trace_id
-    #[arg(long, value_name = "ID")]
-    pub trace: Option<String>,
+    #[command(flatten)]
+    pub filters: Filters,
     /// The kind of record
     #[arg(long, value_name = "KIND", default_value = "decision")]
     pub kind: String,
-    /// A predicate in SQL, over fields by their names
-    #[arg(long = "where", value_name = "EXPR")]
-    pub matches: Option<String>,
     /// Records at most
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub limit: usize,
@@ -103,36 +80,11 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
 }
 
 fn search(session: &Session, args: &Args, format: Format) -> Result<Search, Failure> {
-    let kind = Kind::from_name(&args.kind).ok_or_else(|| {
-        let kinds: Vec<&str> = Kind::all().map(Kind::name).collect();
-        Failure::wrong_use(format!("there is no kind of record {:?}", args.kind))
-            .hint(format!("one of {}", kinds.join(", ")))
-    })?;
-    let now = session.host.now_ns();
-    let span = |text: &Option<String>| text.as_deref().map(|text| Span::read(text, now)).transpose();
-    let (since, until) = (span(&args.since)?, span(&args.until)?);
-    // A range says both by itself.
-    let range = since.filter(|_| args.since.as_deref().is_some_and(|text| text.contains("..")));
-    if range.is_some() && until.is_some() {
-        let failure =
-            Failure { exit: Exit::WrongUse, ..Failure::wrong_use("--since is a range, and --until is given too") };
-        return Err(failure.hint("give one of the two"));
-    }
+    let kind = filters::kind(&args.kind)?;
     let columns: Vec<String> = match (args.columns.is_empty(), format) {
         (false, _) => args.columns.iter().map(|column| column.trim().to_owned()).collect(),
         (true, Format::Table) => IN_A_LINE.map(str::to_owned).to_vec(),
         (true, _) => IN_FULL.map(str::to_owned).to_vec(),
     };
-    Ok(Search {
-        kind,
-        model: args.model.clone(),
-        version: args.version.clone(),
-        subject: args.subject.clone(),
-        case: args.case.clone(),
-        trace: args.trace.clone(),
-        since,
-        until: until.or(range),
-        matches: args.matches.clone(),
-        ..Search::new(columns, args.limit)
-    })
+    Ok(Search { columns, limit: args.limit, ..args.filters.search(session, kind)? })
 }

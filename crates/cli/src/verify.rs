@@ -10,6 +10,7 @@ use crate::failure::{Failure, Outcome};
 use crate::number;
 use crate::progress;
 use crate::proof_file;
+use crate::sample_file;
 use crate::session::Session;
 use crate::style::{BAD, DIM, GOOD, HEAD, WARN, paint};
 use crate::table::{heading, pairs};
@@ -25,9 +26,12 @@ const FINDINGS_SHOWN: usize = 10;
 /// trail to hold it against: a checkpoint that you kept (--pin), or your own list of keys (--policy).
 #[derive(clap::Args)]
 pub struct Args {
-    /// The trail's folder, or a .tlog-proof file
-    #[arg(value_name = "TRAIL|PROOF")]
+    /// The trail's folder, a .tlog-proof file, or a sample's certificate
+    #[arg(value_name = "TRAIL|PROOF|CERTIFICATE")]
     pub trail: PathBuf,
+    /// For a certificate: the trail that the sample was drawn from
+    #[arg(long = "trail", value_name = "TRAIL")]
+    pub drawn_from: Option<String>,
     /// Your own policy: which log keys you know, and which witnesses are enough (C2SP tlog-policy)
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
@@ -39,8 +43,21 @@ pub struct Args {
     pub digest: Option<String>,
 }
 
+impl Args {
+    /// A check of that, with nothing to hold it against.
+    pub fn of(trail: impl Into<PathBuf>) -> Args {
+        Args { trail: trail.into(), drawn_from: None, policy: None, pins: Vec::new(), digest: None }
+    }
+}
+
 pub fn run(session: &Session, args: &Args) -> Outcome {
     let policy = args.policy.as_deref().map(read_policy).transpose()?;
+    if args.trail.is_file() && sample_file::is_one(&args.trail)? {
+        return sample_file::check(session, args, policy.as_ref());
+    }
+    if args.drawn_from.is_some() {
+        return Err(Failure::wrong_use("--trail is for the certificate of a sample, and this is none"));
+    }
     if args.trail.is_file() {
         if !args.pins.is_empty() {
             return Err(Failure::wrong_use("--pin is for trails: a proof brings its own checkpoint"));

@@ -21,6 +21,8 @@ pub struct Answer {
     notes: Arc<Notes>,
     /// Rows given so far.
     given: usize,
+    /// Rows that it may have.
+    rows_max: usize,
     cut: bool,
 }
 
@@ -31,8 +33,20 @@ enum Rows {
 }
 
 impl Answer {
+    /// An answer that is there already, so that it is written as every other one is.
+    pub fn of_rows(batch: RecordBatch) -> Self {
+        Self::ready(batch.schema(), batch)
+    }
+
     pub(crate) fn ready(schema: SchemaRef, batch: RecordBatch) -> Self {
-        Answer { schema, rows: Rows::Ready(Some(batch)), notes: Arc::default(), given: 0, cut: false }
+        Answer {
+            schema,
+            rows: Rows::Ready(Some(batch)),
+            notes: Arc::default(),
+            given: 0,
+            rows_max: usize::MAX,
+            cut: false,
+        }
     }
 
     pub(crate) fn of(
@@ -42,7 +56,13 @@ impl Answer {
         notes: Arc<Notes>,
     ) -> Self {
         let schema = stream.schema();
-        Answer { schema, rows: Rows::Coming { shared, stream, deadline }, notes, given: 0, cut: false }
+        let rows_max = shared.limits.rows;
+        Answer { schema, rows: Rows::Coming { shared, stream, deadline }, notes, given: 0, rows_max, cut: false }
+    }
+
+    /// The same without a limit on rows, for who keeps none of them.
+    pub(crate) fn with_every_row(self) -> Self {
+        Answer { rows_max: usize::MAX, ..self }
     }
 
     /// The columns.
@@ -80,10 +100,10 @@ impl Answer {
             }
         };
         let Some(batch) = shared.wait(next)? else { return Ok(None) };
-        let room = limits.rows - self.given;
+        let room = self.rows_max - self.given;
         if batch.num_rows() > room {
             self.cut = true;
-            self.given = limits.rows;
+            self.given = self.rows_max;
             return Ok(Some(batch.slice(0, room)).filter(|batch| batch.num_rows() > 0));
         }
         self.given += batch.num_rows();

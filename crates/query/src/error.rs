@@ -48,6 +48,14 @@ pub enum QueryError {
         /// What to do.
         hint: String,
     },
+    /// A group that nobody is in.
+    #[error("no decision is of a group {name:?}; the groups are {known}")]
+    Group {
+        /// As it was written.
+        name: String,
+        /// Those that there are.
+        known: String,
+    },
     /// A text that stands where a time is asked for.
     #[error(
         "{0:?} is no time; write 2026-11-01T12:00:00Z, 2026-11-01, a span before now (90s, 15m, 2h, 7d), now, today, yesterday, or FROM..UNTIL"

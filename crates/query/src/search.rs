@@ -60,8 +60,8 @@ impl Search {
         texts.into_iter().any(Option::is_some) || self.since.is_some() || self.until.is_some()
     }
 
-    /// The query that it is.
-    pub fn to_sql(&self) -> Result<String, QueryError> {
+    /// All that must hold, as one predicate in SQL.
+    pub fn condition(&self) -> Result<String, QueryError> {
         let mut wheres = vec![format!("kind = {}", literal(self.kind.name()))];
         let mut equal = |field: &str, value: &Option<String>| {
             wheres.extend(value.iter().map(|value| format!("{} = {}", identifier(field), literal(value))));
@@ -78,15 +78,20 @@ impl Search {
         if let Some(predicate) = &self.matches {
             wheres.push(format!("({})", statement::predicate(predicate)?));
         }
+        Ok(wheres.join(" AND "))
+    }
+
+    /// The query that it is.
+    pub fn to_sql(&self) -> Result<String, QueryError> {
+        let condition = self.condition()?;
         let shown = |column: &String| match column.rsplit_once(':') {
             Some((name, _)) => format!("{} AS {}", identifier(column), identifier(name)),
             None => identifier(column),
         };
         let columns: Vec<String> = self.columns.iter().map(shown).collect();
         Ok(format!(
-            "SELECT {} FROM events WHERE {} ORDER BY time DESC NULLS LAST, \"index\" DESC LIMIT {}",
+            "SELECT {} FROM events WHERE {condition} ORDER BY time DESC NULLS LAST, \"index\" DESC LIMIT {}",
             columns.join(", "),
-            wheres.join(" AND "),
             self.limit
         ))
     }

@@ -1,6 +1,7 @@
 //! Times as people write them: RFC 3339, a day, a span before now, a word, or a range of two.
 
-use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
+use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, TimeDelta};
+use serde::Serializer;
 
 use crate::error::QueryError;
 
@@ -39,6 +40,44 @@ impl Span {
         let end = |span: Span| if span.is_moment() { span.from } else { span.until };
         let span = Span { from: first.map_or(i64::MIN, |span| span.from), until: last.map_or(i64::MAX, end) };
         if span.from > span.until { Err(wrong()) } else { Ok(span) }
+    }
+}
+
+/// Reads a moment as files of other systems write it: RFC 3339, a date and time or a day in UTC, or a number since 1970
+/// in seconds, milli-, micro- or nanoseconds, whichever lies in our time.
+pub(crate) fn absolute(text: &str) -> Option<i64> {
+    if let Ok(number) = text.parse::<f64>() {
+        let unit = match number.abs() {
+            n if n < 1e11 => 1e9,
+            n if n < 1e14 => 1e6,
+            n if n < 1e17 => 1e3,
+            _ => 1.0,
+        };
+        let ns = number * unit;
+        // No more digits than a number holds: a whole number of units is meant.
+        let whole = text.parse::<i64>().ok().and_then(|number| number.checked_mul(unit as i64));
+        return whole.or_else(|| (ns.abs() < 9e18).then_some(ns as i64));
+    }
+    let begins_with_digit = text.starts_with(|c: char| c.is_ascii_digit());
+    let span = (begins_with_digit && !text.contains("..") && text.len() > 8).then(|| one(text, 0));
+    span.flatten().map(|span| span.from)
+}
+
+/// A moment as RFC 3339, UTC, with as many decimals as there are.
+pub(crate) fn rfc3339(ns: i64) -> String {
+    DateTime::from_timestamp_nanos(ns).to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}
+
+/// Writes a moment as [`rfc3339`].
+pub(crate) fn serialize<S: Serializer>(ns: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&rfc3339(*ns))
+}
+
+/// Writes a moment as [`rfc3339`], if there is one.
+pub(crate) fn serialize_option<S: Serializer>(ns: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match ns {
+        Some(ns) => serialize(ns, serializer),
+        None => serializer.serialize_none(),
     }
 }
 

@@ -83,6 +83,11 @@ impl View {
 
     /// Answers one statement of SQL: SELECT, EXPLAIN, DESCRIBE or SHOW TABLES.
     pub fn sql(&self, text: &str) -> Result<Answer, QueryError> {
+        self.sql_at(text, self.shared.host.now_ns())
+    }
+
+    /// As [`View::sql`], with `now` and spans before it meant at `now_ns`.
+    pub(crate) fn sql_at(&self, text: &str, now_ns: i64) -> Result<Answer, QueryError> {
         let limits = self.shared.limits;
         if text.len() > limits.text_bytes {
             return Err(QueryError::Limit { what: "the text of a query", max: format!("{} bytes", limits.text_bytes) });
@@ -94,13 +99,24 @@ impl View {
             Asked::Tables => self.show_tables(&deadline),
             Asked::Describe(table) => self.describe(&table, &deadline, &notes),
             Asked::Rows(statement) => {
-                let question = self.question(&deadline, &notes)?;
+                let question = self.question(&deadline, &notes, now_ns)?;
                 self.shared.wait(question.rows(*statement, &notes))
             }
         })
     }
 
-    fn question<'v>(&'v self, deadline: &'v Deadline, notes: &'v Notes) -> Result<Question<'v>, QueryError> {
+    /// Answers a query of ours, whose rows go by one by one and are as many as there are.
+    pub(crate) fn every_row(&self, text: &str, now_ns: Option<i64>) -> Result<Answer, QueryError> {
+        let now_ns = now_ns.unwrap_or_else(|| self.shared.host.now_ns());
+        Ok(self.sql_at(text, now_ns)?.with_every_row())
+    }
+
+    fn question<'v>(
+        &'v self,
+        deadline: &'v Deadline,
+        notes: &'v Notes,
+        now_ns: i64,
+    ) -> Result<Question<'v>, QueryError> {
         let names = Names {
             lake: self.snapshot.lake(),
             hot: self.hot()?,
@@ -111,7 +127,6 @@ impl View {
             deadline,
             rests: Mutex::new(HashMap::new()),
         };
-        let now_ns = self.shared.host.now_ns();
         let (state, catalog) = session::new(&self.shared, deadline, now_ns).map_err(|error| self.error(error))?;
         Ok(Question { view: self, names, state, catalog, deadline: deadline.clone(), now_ns })
     }
@@ -134,7 +149,7 @@ impl View {
         let notes = Arc::new(Notes::default());
         let text = "SELECT DISTINCT \"model.name\" FROM decisions WHERE \"model.name\" IS NOT NULL";
         let Asked::Rows(statement) = statement::read(text)? else { return Ok(BTreeSet::new()) };
-        let question = self.question(deadline, &notes)?;
+        let question = self.question(deadline, &notes, self.shared.host.now_ns())?;
         let mut models = BTreeSet::new();
         for batch in self.shared.wait(question.rows(*statement, &notes))? {
             use arrow_array::cast::AsArray as _;
@@ -147,7 +162,7 @@ impl View {
         let Asked::Rows(statement) = statement::read(&format!("SELECT * FROM {table}"))? else {
             return Err(QueryError::Syntax(format!("{table:?} names no table")));
         };
-        let question = self.question(deadline, notes)?;
+        let question = self.question(deadline, notes, self.shared.host.now_ns())?;
         let unasked = question.names.unasked()?;
         let about: BTreeMap<&str, String> = unasked.iter().map(|face| (&*face.name, face.describe())).collect();
         let schema = self.shared.wait(question.schema(*statement, notes))?;

@@ -4,6 +4,7 @@
 
 mod attack;
 mod fields;
+mod figures;
 mod find;
 mod once;
 mod policy;
