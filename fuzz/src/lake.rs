@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use host::{Host, ManualClock};
 use lake::{Lake, Lookup, Manifest, Placed, Snapshot, plan_settle};
@@ -121,6 +121,9 @@ pub fn good_log() -> [Vec<u8>; 2] {
 
 /// A data file of any bytes. What passes the check is read whole, and found by whatever one looks for it by (T26).
 pub fn file(bytes: &[u8]) {
+    // Tests run side by side, and there is one file.
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let Template { snapshot, file, path, records } = template();
     scratch::put(path, bytes);
     let file = Manifest { sha256: Sha256::digest(bytes).into(), bytes: bytes.len() as u64, ..file.clone() };

@@ -45,13 +45,13 @@ fn in_log(folder: &Path) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(8))]
+    #![proptest_config(ProptestConfig::with_cases(4))]
 
     /// I7, T26: whatever is settled and merged, with checkpoints and a short log it is what it is without.
     #[test]
     fn a_lake_with_a_short_log_is_the_one_with_a_long_log(
-        records in arbitrary::run(0, 20..60),
-        each in 2usize..8,
+        records in arbitrary::run(0, 12..30),
+        each in 2usize..5,
         every in 1u64..4,
     ) {
         let (short, long) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
