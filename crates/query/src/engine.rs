@@ -1,5 +1,6 @@
 //! What queries share: threads, open files, what was found out of files, and limits.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
 use host::Host;
@@ -26,6 +27,8 @@ pub(crate) struct Shared {
     pub limits: Limits,
     pub files: Arc<Files>,
     pub censuses: Censuses,
+    /// Where queries put what memory does not hold. Nobody else can look into it, and it goes with the engine.
+    pub spill: tempfile::TempDir,
     runtime: Option<Runtime>,
 }
 
@@ -41,16 +44,20 @@ impl Engine {
             .enable_time()
             .build()
             .map_err(|error| QueryError::Read(format!("threads cannot be started: {error}")))?;
+        let private = std::fs::Permissions::from_mode(0o700);
+        let spill = tempfile::Builder::new().prefix("onrecord-query-").permissions(private).tempdir();
+        let spill = spill
+            .map_err(|error| QueryError::Read(format!("a temporary folder cannot be made: {error}; set TMPDIR")))?;
         let files = Arc::new(Files::new(host.clone(), limits.cache_bytes));
         let (host, censuses, runtime) = (host.clone(), Censuses::default(), Some(runtime));
-        Ok(Engine { shared: Arc::new(Shared { host, limits, files, censuses, runtime }) })
+        Ok(Engine { shared: Arc::new(Shared { host, limits, files, censuses, spill, runtime }) })
     }
 
     /// A snapshot as one reader may see it.
     pub fn view(&self, snapshot: trail::Snapshot, policy: Policy) -> Result<View, QueryError> {
         policy.check()?;
         self.shared.files.keep_only(snapshot.lake());
-        View::new(Arc::clone(&self.shared), snapshot, policy)
+        Ok(View::new(Arc::clone(&self.shared), snapshot, policy))
     }
 }
 

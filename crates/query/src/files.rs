@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -61,11 +62,11 @@ impl Files {
         Self { host, bytes_max, open: Mutex::default() }
     }
 
-    /// Closes what `lake` does not name: an open file that was removed would keep its bytes on disk (T21).
+    /// Closes files of that lake that it does not name any more: one that was removed would keep its bytes on disk (T21).
     pub(crate) fn keep_only(&self, lake: &lake::Snapshot) {
         let named: HashSet<String> =
             lake.files().iter().map(|file| lake.path(file).to_string_lossy().into_owned()).collect();
-        self.open.lock().retain(|(name, _)| named.contains(name));
+        self.open.lock().retain(|(name, _)| named.contains(name) || !Path::new(name).starts_with(lake.folder()));
     }
 
     /// The open data file that `manifest` describes.

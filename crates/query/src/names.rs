@@ -31,7 +31,7 @@ const HOT_FIELDS_MAX: usize = 256;
 /// The names of one snapshot.
 pub(crate) struct Names<'v> {
     pub lake: &'v lake::Snapshot,
-    pub hot: &'v RecordBatch,
+    pub hot: Arc<RecordBatch>,
     pub files: &'v Files,
     pub censuses: &'v Censuses,
     pub policy: &'v Policy,
@@ -136,7 +136,8 @@ impl Names<'_> {
             .filter(|_| main != Shape::Json)
             .map(|shape| format!("{} (\"{}\")", shape.noun(), name_of(field, Some(*shape))))
             .collect();
-        if !others.is_empty() {
+        // What a policy hides is not told of either.
+        if !others.is_empty() && self.policy.is_open() {
             let noun = main.noun();
             self.notes.add(format!("{field} is {noun} here; it also has values that are {}", others.join(", ")));
         }

@@ -20,8 +20,8 @@ use object_store::memory::InMemory;
 use url::Url;
 
 use crate::census::Deadline;
+use crate::engine::Shared;
 use crate::functions;
-use crate::limits::Limits;
 use crate::records::STORE;
 use crate::statement::DEPTH_MAX;
 use crate::watch::WatchJoins;
@@ -43,7 +43,8 @@ pub(crate) struct Catalog {
 ///
 /// It has no table functions, no file formats, no table factories and no store but an empty one: there is nothing by
 /// which SQL could name a file or a host.
-pub(crate) fn new(limits: &Limits, deadline: &Deadline, now_ns: i64) -> Result<(SessionState, Catalog)> {
+pub(crate) fn new(shared: &Shared, deadline: &Deadline, now_ns: i64) -> Result<(SessionState, Catalog)> {
+    let limits = &shared.limits;
     let mut config = SessionConfig::new()
         .with_target_partitions(limits.threads.max(1))
         .with_default_catalog_and_schema(CATALOG, SCHEMA)
@@ -61,9 +62,8 @@ pub(crate) fn new(limits: &Limits, deadline: &Deadline, now_ns: i64) -> Result<(
     let runtime = RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory_bytes)))
         .with_disk_manager_builder(
-            // A folder of its own in the system's temporary one, which others cannot read, and which goes with it.
             DiskManagerBuilder::default()
-                .with_mode(DiskManagerMode::OsTmpDirectory)
+                .with_mode(DiskManagerMode::Directories(vec![shared.spill.path().to_owned()]))
                 .with_max_temp_directory_size(limits.spill_bytes),
         )
         .with_object_store_registry(Arc::new(OneStore(Arc::new(InMemory::new()))))

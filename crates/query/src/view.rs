@@ -1,7 +1,7 @@
 //! A snapshot as one reader may see it, and the questions that can be asked of it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow_array::{RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
@@ -42,7 +42,8 @@ pub struct View {
     pub(crate) shared: Arc<Shared>,
     pub(crate) snapshot: trail::Snapshot,
     pub(crate) policy: Arc<Policy>,
-    hot: Arc<RecordBatch>,
+    /// Hot records in the lake's columns, once a query asks.
+    hot: OnceLock<Arc<RecordBatch>>,
 }
 
 /// What one query has at hand.
@@ -56,11 +57,18 @@ struct Question<'v> {
 }
 
 impl View {
-    pub(crate) fn new(shared: Arc<Shared>, snapshot: trail::Snapshot, policy: Policy) -> Result<View, QueryError> {
-        let records = snapshot.hot().map(|hot| (hot.index, &hot.stored));
-        let hot = lake::to_columns(snapshot.lake().columns(), records);
+    pub(crate) fn new(shared: Arc<Shared>, snapshot: trail::Snapshot, policy: Policy) -> View {
+        View { shared, snapshot, policy: Arc::new(policy), hot: OnceLock::new() }
+    }
+
+    fn hot(&self) -> Result<Arc<RecordBatch>, QueryError> {
+        if let Some(hot) = self.hot.get() {
+            return Ok(Arc::clone(hot));
+        }
+        let records = self.snapshot.hot().map(|hot| (hot.index, &hot.stored));
+        let hot = lake::to_columns(self.snapshot.lake().columns(), records);
         let hot = Arc::new(hot.map_err(|error| QueryError::Read(error.to_string()))?);
-        Ok(View { shared, snapshot, policy: Arc::new(policy), hot })
+        Ok(Arc::clone(self.hot.get_or_init(|| hot)))
     }
 
     /// The snapshot.
@@ -111,7 +119,7 @@ impl View {
     ) -> Result<Question<'v>, QueryError> {
         let names = Names {
             lake: self.snapshot.lake(),
-            hot: &self.hot,
+            hot: self.hot()?,
             files: &self.shared.files,
             censuses: &self.shared.censuses,
             policy: &self.policy,
@@ -119,8 +127,7 @@ impl View {
             deadline,
             rests: Mutex::new(HashMap::new()),
         };
-        let (state, catalog) =
-            session::new(&self.shared.limits, deadline, now_ns).map_err(|error| self.error(error))?;
+        let (state, catalog) = session::new(&self.shared, deadline, now_ns).map_err(|error| self.error(error))?;
         Ok(Question { view: self, names, state, catalog, deadline: deadline.clone(), now_ns })
     }
 
@@ -152,11 +159,9 @@ impl View {
     }
 
     fn describe(&self, table: &str, deadline: &Deadline, notes: &Arc<Notes>) -> Result<Answer, QueryError> {
-        let select = Asked::Rows(match statement::read(&format!("SELECT * FROM {table}"))? {
-            Asked::Rows(statement) => statement,
-            _ => return Err(QueryError::Syntax(format!("{table:?} names no table"))),
-        });
-        let Asked::Rows(statement) = select else { return Err(QueryError::Syntax(table.to_owned())) };
+        let Asked::Rows(statement) = statement::read(&format!("SELECT * FROM {table}"))? else {
+            return Err(QueryError::Syntax(format!("{table:?} names no table")));
+        };
         let question = self.question(deadline, notes, self.shared.host.now_ns())?;
         let unasked = question.names.unasked()?;
         let about: BTreeMap<&str, String> = unasked.iter().map(|face| (&*face.name, face.describe())).collect();
@@ -286,7 +291,7 @@ impl Question<'_> {
         if used.is_empty() && !hot {
             return Err(unknown_table(Some("models"), model));
         }
-        let hot_columns = self.view.hot.schema();
+        let hot_columns = self.names.hot.schema();
         let settled = self.view.snapshot.lake().columns();
         let shown = |face: &&Face| match &face.source {
             Source::Field(field, _) if field.part != record::Part::Envelope => {
@@ -304,7 +309,9 @@ impl Question<'_> {
         let lake = self.view.snapshot.lake();
         let over = |faces: Vec<Face>| {
             let policy = Arc::clone(&self.view.policy);
-            Arc::new(Faces::new(faces, Arc::clone(lake.columns()), policy, Arc::clone(notes)))
+            // What a policy hides is not told of either.
+            let notes = if policy.is_open() { Arc::clone(notes) } else { Arc::default() };
+            Arc::new(Faces::new(faces, Arc::clone(lake.columns()), policy, notes))
         };
         let schema = schema_of(faces);
         let rows = match &self.view.policy.rows {
@@ -315,7 +322,7 @@ impl Question<'_> {
             }
         };
         let readers = Readers { files: Arc::clone(&self.view.shared.files), lake: lake.clone() };
-        Ok(Records { schema, faces: over(faces.to_vec()), rows, readers, hot: Arc::clone(&self.view.hot) })
+        Ok(Records { schema, faces: over(faces.to_vec()), rows, readers, hot: Arc::clone(&self.names.hot) })
     }
 
     /// A policy's predicate over columns of its own, which are those of the view without masks.

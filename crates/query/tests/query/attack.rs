@@ -188,3 +188,33 @@ fn now_is_the_hosts_now() {
     assert_eq!(rows(&view, "SELECT count(*) FROM decisions WHERE time >= 'today'").unwrap(), [json!([50])]);
     assert_eq!(rows(&view, "SELECT count(*) FROM decisions WHERE time < 'yesterday'").unwrap(), [json!([0])]);
 }
+
+/// Bytes that no writer made end in an answer or an error, whatever they are.
+#[test]
+fn no_file_ends_the_process() {
+    let trail = small();
+    let lake = trail.folder.root().join("lake");
+    let is_data = |path: &std::path::PathBuf| path.extension().is_some_and(|extension| extension == "parquet");
+    let file = std::fs::read_dir(lake).unwrap().map(|entry| entry.unwrap().path()).find(is_data).unwrap();
+    let whole = std::fs::read(&file).unwrap();
+    let flips = if std::env::var_os("ONRECORD_TEST_LONG").is_some() { 2_000 } else { 60 };
+    let mut refused = 0;
+    for flip in 0..flips {
+        let mut bytes = whole.clone();
+        // Half of them in the footer and what stands before it.
+        let place = flip * 7_919;
+        let at = if flip % 2 == 0 { bytes.len() - 1 - place % 4_000.min(bytes.len()) } else { place % bytes.len() };
+        bytes[at] ^= 1 << (flip % 8);
+        std::fs::write(&file, &bytes).unwrap();
+        let engine = query::Engine::new(&trail.host, Limits { threads: 1, ..Limits::default() }).unwrap();
+        let snapshot = trail::Reader::new(&trail.host, &trail.folder).snapshot().unwrap();
+        let view = engine.view(snapshot, query::Policy::default()).unwrap();
+        for sql in ["SELECT * FROM events", "SELECT inputs, output FROM decisions WHERE subject.id = 'customer-7'"] {
+            refused += usize::from(rows(&view, sql).is_err());
+        }
+        let _ = view.look_up(lake::Lookup::Subject, &["customer-7"]);
+    }
+    assert!(refused > 0);
+    std::fs::write(&file, &whole).unwrap();
+    assert_eq!(trail.rows("SELECT count(*) FROM events"), [json!([50])]);
+}

@@ -122,3 +122,37 @@ fn a_condition_may_come_to_nothing() {
     assert_eq!(trail.rows("SELECT count(*) FROM decisions WHERE inputs.income = 1 OR true"), [json!([20_001])]);
     assert_eq!(trail.rows("SELECT count(*) FROM decisions WHERE inputs.income = 1 AND false"), [json!([0])]);
 }
+
+#[test]
+fn what_was_erased_is_counted_and_not_found() {
+    let trail = Trail::new();
+    let writer = trail.open();
+    append(&writer, &(0..40).map(|n| decision(n, json!({"income": n, "odd key": n}))).collect::<Vec<_>>());
+    writer.wait_sealed().unwrap();
+    let erase = |n: u64, indices: &[u64], parts: &[&str]| {
+        let parts = parts.iter().map(|part| (*part).to_owned()).collect();
+        let (basis, by) = ("Art. 17".to_owned(), "dpo".to_owned());
+        let id = id(9_000 + n).parse().unwrap();
+        writer.erase(&trail::Erasure { id, indices: indices.to_vec(), parts, basis, by }).unwrap();
+    };
+    erase(1, &[7], &["envelope", "subject", "inputs", "parameters", "output", "explanation", "context"]);
+    erase(2, &[8, 9], &["inputs", "subject"]);
+    append(&writer, &[decision(40, json!({"income": 40}))]);
+    writer.wait_sealed().unwrap();
+    std::mem::forget(writer);
+    assert_eq!(trail.rows("SELECT count(*), count(erased) FROM decisions"), [json!([41, 3])]);
+    let rows = trail.rows(
+        "SELECT index, erased, inputs, model.name, output.score FROM decisions WHERE erased IS NOT NULL ORDER BY index",
+    );
+    let partial = |index| json!([index, ["subject", "inputs"], null, "credit", 0.5]);
+    assert_eq!(rows, [json!([7, ["record"], null, null, null]), partial(8), partial(9)]);
+    for gone in
+        ["inputs.income IN (7, 8, 9)", "inputs[\"odd key\"] = 8", "subject.id = 'customer-8'", "inputs LIKE '%:7%'"]
+    {
+        assert_eq!(trail.rows(&format!("SELECT count(*) FROM events WHERE {gone}")), [json!([0])], "{gone}");
+    }
+    let view = trail.view();
+    assert_eq!(view.erased().unwrap(), 3);
+    assert!(view.look_up(Lookup::Subject, &["customer-8"]).unwrap().is_empty());
+    assert_eq!(view.find(&id(7).parse().unwrap()).unwrap().unwrap().index, 7);
+}
