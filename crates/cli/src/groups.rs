@@ -103,10 +103,9 @@ fn text(session: &Session, groups: &Groups) -> String {
         if !compared.is_empty() {
             out += &heading(&format!("beside {}", name(reference)));
             let mut heads: Vec<String> = groups.by.iter().map(|by| plain(by)).collect();
-            let favourable = ">favourable ratio";
+            let favourable = ">favourable";
             heads.extend(
-                [">ratio", "95 % interval", ">exact test", favourable, "95 % interval", "four fifths"]
-                    .map(str::to_owned),
+                [">ratio", "95 % interval", ">exact test", favourable, "95 % interval", "4/5"].map(str::to_owned),
             );
             let heads: Vec<&str> = heads.iter().map(String::as_str).collect();
             out += &table(session, &heads, &compared);
@@ -173,7 +172,7 @@ fn span(interval: Interval, shown: impl Fn(f64) -> String) -> String {
 fn notes(groups: &Groups) -> Vec<String> {
     let mut notes = vec![
         "Rates: Wilson's score interval. Ratios: Katz's interval of the logarithm. Four fifths: whether all of the \
-         favourable ratio's interval is below 0.8; two equal groups of 100 at 10 % differ by more 62 % of the time."
+         favourable ratio's interval is below 0.8; of two equal groups of 100 at 10 %, one falls short of it 59 % of the time."
             .to_owned(),
     ];
     if groups.weighted {

@@ -16,10 +16,14 @@
 //! [`Engine`] is made once and keeps what it learns of files; [`Engine::view`] is a snapshot as one reader may see it
 //! ([`Policy`]); [`View::sql`], [`View::search`] and [`View::look_up`] ask it.
 //!
+//! Figures for auditors are queries over the same view, and what is made of their rows one by one: [`View::gaps`],
+//! [`View::reconcile`], [`View::groups`], [`View::sample`].
+//!
 //! # What holds
 //!
 //! * **I12** Time, memory, disk, rows and text of a query have limits.
 //! * **I14** An answer is read from one snapshot, and keeps it until it is dropped.
+//! * **T11**, **T12** What is missing of a producer's sequence is found, and told apart from what was declared.
 //! * **T24** No text reads anything but the trail, changes anything, or ends the process.
 //! * A mask or row filter of a policy is applied where a file's columns become the view's: nothing of a query, its
 //!   errors and its plan included, is made of more.

@@ -14,8 +14,8 @@ pub(crate) const CELLS_MAX: usize = 1_000_000;
 /// Bad rows that are kept.
 const BAD_ROWS_MAX: usize = 1_000;
 
-/// Bytes of a query's result.
-const JSON_BYTES_MAX: u64 = 256 << 20;
+/// Bytes of a file.
+const BYTES_MAX: u64 = 256 << 20;
 
 /// Bytes of one field of a CSV.
 const FIELD_BYTES_MAX: usize = 1_024;
@@ -107,16 +107,16 @@ impl Theirs {
             return empty.csv(file);
         }
         let mut json = Vec::new();
-        file.take(JSON_BYTES_MAX + 1).read_to_end(&mut json)?;
-        if json.len() as u64 > JSON_BYTES_MAX {
-            return Err(TheirsError::Limit { what: "MiB", max: (JSON_BYTES_MAX >> 20) as usize });
-        }
+        let mut file = file.take(BYTES_MAX + 1);
+        file.read_to_end(&mut json)?;
+        within(&file)?;
         prometheus::read(empty, &json, labels)
     }
 
     fn csv(mut self, file: impl BufRead) -> Result<Theirs, TheirsError> {
+        let mut file = file.take(BYTES_MAX + 1);
         let mut reader =
-            csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).comment(Some(b'#')).from_reader(file);
+            csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).comment(Some(b'#')).from_reader(&mut file);
         let malformed = |error: csv::Error| match error.into_kind() {
             csv::ErrorKind::Io(error) => TheirsError::Io(error),
             kind => TheirsError::Malformed(format!("it is no CSV: {kind:?}")),
@@ -142,6 +142,7 @@ impl Theirs {
                 Err(Refused::All(error)) => return Err(error),
             }
         }
+        within(&file)?;
         Ok(self)
     }
 
@@ -241,6 +242,14 @@ impl From<&str> for Refused {
     }
 }
 
+/// An error if a file was read up to behind its limit.
+fn within(file: &std::io::Take<impl BufRead>) -> Result<(), TheirsError> {
+    if file.limit() > 0 {
+        return Ok(());
+    }
+    Err(TheirsError::Limit { what: "MiB", max: (BYTES_MAX >> 20) as usize })
+}
+
 fn given(
     row: &csv::ByteRecord,
     model: usize,
@@ -302,7 +311,16 @@ mod tests {
              2026-11-01,a,1,-3\n2026-11-01,a,1,NaN\n2026-11-01,a,1\n9999-01-01,a,1,3\n2026-11-02,a,1,4\n",
         );
         let bad: Vec<(u64, &str)> = theirs.bad_rows().iter().map(|bad| (bad.line, bad.reason.as_str())).collect();
-        insta::assert_debug_snapshot!(bad, @"");
+        let wanted = [
+            (3, "\"soon\" is no time"),
+            (4, "it names no model"),
+            (5, "it names no version; leave the column out to count all versions together"),
+            (6, "-3 is no count"),
+            (7, "NaN is no count"),
+            (8, "it ends before its count"),
+            (9, "\"9999-01-01\" is no time"),
+        ];
+        assert_eq!(bad, wanted);
         assert_eq!(theirs.counts().len(), 2);
     }
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::certificate::{Certificate, Chosen, hex};
 use super::draw::number;
-use super::{Population, SampleError};
+use super::{Population, SAMPLE_MAX, SampleError};
 use crate::statement;
 use crate::view::View;
 
@@ -131,6 +131,9 @@ impl View {
 /// What a certificate says of itself, held against itself.
 fn in_itself(certificate: &Certificate, pin: &SignedCheckpoint) -> Result<(), String> {
     let checkpoint = pin.checkpoint();
+    if !(1..=SAMPLE_MAX as u64).contains(&certificate.n) {
+        return Err(format!("a sample has 1 to {SAMPLE_MAX} records, and it is one of {}", certificate.n));
+    }
     if certificate.population.checked_add(certificate.excluded) != Some(checkpoint.size()) {
         return Err(format!(
             "the checkpoint covers {} records, and the population of {} and the {} excluded are not as many",

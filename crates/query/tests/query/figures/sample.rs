@@ -97,6 +97,7 @@ fn a_steered_sample_is_caught() {
     assert!(narrowed.contains("belongs into the sample"), "{narrowed}");
     let counted = steer(&|certificate| (certificate.population, certificate.excluded) = (299, 1));
     assert_eq!(counted, "the population is of 300 records, not of 299");
+    assert!(steer(&|certificate| certificate.n = u64::MAX).contains("1 to 10000 records"));
     assert!(steer(&|certificate| certificate.population = 301).contains("are not as many"));
     assert!(steer(&|certificate| certificate.nonce.push('x')).contains("the hash of"));
     assert!(steer(&|certificate| certificate.chosen[0].hash = longer.chosen[5].hash.clone()).contains("the hash of"));
