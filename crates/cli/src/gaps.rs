@@ -160,10 +160,7 @@ fn findings(session: &Session, each: &Instance) -> String {
     let mut out: String = each.holes.iter().take(shown).map(hole).collect();
     let left = each.holes.len().saturating_sub(shown);
     if left > 0 {
-        out += &format!(
-            "  {}\n",
-            paint(DIM, format!("and {} more; -v shows them", number::of(left as u64, "hole", "holes")))
-        );
+        out += &format!("  {}\n", paint(DIM, format!("and {} more; -v shows them", number::count(left as u64))));
     }
     let every = each.every_ns.map(span_ns).unwrap_or_default();
     for silence in each.silences.iter().take(shown) {

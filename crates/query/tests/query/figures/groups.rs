@@ -8,7 +8,8 @@ use crate::trail_of::{Trail, decision, id};
 fn person(n: u64, sex: Option<&str>, adverse: Option<bool>) -> Value {
     let mut record = decision(n, json!({"age": n}));
     if let Some(sex) = sex {
-        record["subject"]["demographics"] = json!({"sex": sex, "region": if n % 2 == 0 { "north" } else { "south" }});
+        record["subject"]["demographics"] =
+            json!({"sex": sex, "region": if n.is_multiple_of(2) { "north" } else { "south" }});
     }
     if let Some(adverse) = adverse {
         record["result"] = json!({"adverse": adverse});
