@@ -1,6 +1,6 @@
 //! What can be typed. The help page lists what works, and nothing else.
 
-use crate::{append, compact, completions, demo, init, prove, search, show, sql, stats, verify};
+use crate::{append, compact, completions, demo, export_verb, init, prove, search, show, sql, stats, verify};
 
 /// Tamper-evident records of what machine-learning models decide.
 #[derive(clap::Parser)]
@@ -40,6 +40,7 @@ pub enum Verb {
     Append(append::Args),
     Search(search::Args),
     Sql(sql::Args),
+    Export(export_verb::Args),
     Show(show::Args),
     Verify(verify::Args),
     Prove(prove::Args),

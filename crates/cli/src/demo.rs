@@ -147,8 +147,13 @@ fn explain(tale: &mut Tale<'_>, applicant: &Applicant) -> Result<(), Failure> {
     prove::run(session, &prove::Args { trail: TRAIL.into(), id, output: Some(PROOF.into()) })?;
     let digest = applicant.digest.to_string();
     tale.command(&format!("onrecord verify {PROOF} --policy {POLICY} --digest {digest}"))?;
-    let args =
-        |digest| verify::Args { trail: PROOF.into(), policy: Some(POLICY.into()), pins: vec![], digest: Some(digest) };
+    let args = |digest| verify::Args {
+        trail: PROOF.into(),
+        policy: Some(POLICY.into()),
+        pins: vec![],
+        digest: Some(digest),
+        of: None,
+    };
     let checked = verify::run(session, &args(digest))?;
     tale.held("the saved proof checks offline", checked == Exit::Done);
     Ok(())
@@ -171,7 +176,7 @@ fn anchor(tale: &mut Tale<'_>, _: &Applicant) -> Result<(), Failure> {
         "Every record is hashed again, up to the signed root, and held against what was kept outside.",
     )?;
     tale.command(&format!("onrecord verify {TRAIL} --pin {PIN}"))?;
-    let args = verify::Args { trail: TRAIL.into(), policy: None, pins: vec![PIN.into()], digest: None };
+    let args = verify::Args { trail: TRAIL.into(), policy: None, pins: vec![PIN.into()], digest: None, of: None };
     let verified = verify::run(session, &args)?;
     tale.held("the trail is VALID against the pinned checkpoint", verified == Exit::Done);
     Ok(())

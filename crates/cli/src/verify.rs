@@ -6,6 +6,7 @@ use tlog::WitnessPolicy;
 use trail::{Against, Finding, Folder, Report, Verdict, VerifyError};
 
 use crate::exit::Exit;
+use crate::export_folder;
 use crate::failure::{Failure, Outcome};
 use crate::number;
 use crate::progress;
@@ -19,24 +20,27 @@ use crate::time;
 /// Findings shown at most, unless -v asks for all.
 const FINDINGS_SHOWN: usize = 10;
 
-/// Check a trail or a proof, and say what was and was not checked
+/// Check a trail, a proof or an export, and say what was and was not checked
 ///
 /// Every record is hashed again, and the hashes up to the signed checkpoint. VALID takes something from outside of the
 /// trail to hold it against: a checkpoint that you kept (--pin), or your own list of keys (--policy).
 #[derive(clap::Args)]
 pub struct Args {
-    /// The trail's folder, or a .tlog-proof file
-    #[arg(value_name = "TRAIL|PROOF")]
+    /// The trail's folder, a .tlog-proof file, or the folder of an export
+    #[arg(value_name = "TRAIL|PROOF|EXPORT")]
     pub trail: PathBuf,
     /// Your own policy: which log keys you know, and which witnesses are enough (C2SP tlog-policy)
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
-    /// A checkpoint of this trail that you kept; may be given more than once
+    /// A checkpoint of this log that you kept; may be given more than once
     #[arg(long = "pin", value_name = "CHECKPOINT")]
     pub pins: Vec<PathBuf>,
-    /// For a proof: the digest of the record that it is about
+    /// For a proof: the digest of the record that it is about. For an export: the digest of its manifest
     #[arg(long, value_name = "HEX")]
     pub digest: Option<String>,
+    /// For an export: the trail that it is of, to be asked again
+    #[arg(long = "trail", value_name = "TRAIL")]
+    pub of: Option<PathBuf>,
 }
 
 pub fn run(session: &Session, args: &Args) -> Outcome {
@@ -46,6 +50,13 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
             return Err(Failure::wrong_use("--pin is for trails: a proof brings its own checkpoint"));
         }
         return proof_file::check(session, &args.trail, policy.as_ref(), args.digest.as_deref());
+    }
+    if export::is_export(&args.trail) && !Folder::new(&args.trail).settings().exists() {
+        let (pins, of) = (read_pins(&args.pins)?, args.of.as_ref());
+        return export_folder::check(session, &args.trail, policy, pins, args.digest.as_deref(), of);
+    }
+    if args.of.is_some() {
+        return Err(Failure::wrong_use("--trail is for exports, and this is none"));
     }
     if args.digest.is_some() {
         return Err(Failure::wrong_use("--digest is for proofs, and this is a trail").hint("look at it with show"));
@@ -64,11 +75,7 @@ pub fn check(
     policy: Option<WitnessPolicy>,
     pins: &[PathBuf],
 ) -> Result<Report, Failure> {
-    let read = |path: &PathBuf| {
-        let bytes = std::fs::read(path).map_err(|error| Failure::io("read the checkpoint", path, &error))?;
-        Ok((path.display().to_string(), bytes))
-    };
-    let against = Against { pins: pins.iter().map(read).collect::<Result<_, Failure>>()?, policy };
+    let against = Against { pins: read_pins(pins)?, policy };
     let mut bar = progress::bar(session, "hashing");
     let report = trail::verify(&session.host, folder, &against, &mut |progress| {
         bar.of(progress.done, progress.total);
@@ -79,6 +86,14 @@ pub fn check(
         VerifyError::Pin { .. } => Failure::of(Exit::WrongUse, &error),
         VerifyError::File(_) => Failure::of(Exit::CouldNot, &error),
     })
+}
+
+fn read_pins(pins: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    let read = |path: &PathBuf| {
+        let bytes = std::fs::read(path).map_err(|error| Failure::io("read the checkpoint", path, &error))?;
+        Ok((path.display().to_string(), bytes))
+    };
+    pins.iter().map(read).collect()
 }
 
 fn read_policy(path: &Path) -> Result<WitnessPolicy, Failure> {

@@ -14,7 +14,8 @@
 //! ```
 //!
 //! [`Engine`] is made once and keeps what it learns of files; [`Engine::view`] is a snapshot as one reader may see it
-//! ([`Policy`]); [`View::sql`], [`View::search`] and [`View::look_up`] ask it.
+//! ([`Policy`]); [`View::sql`], [`View::search`] and [`View::look_up`] ask it, and [`View::evidence`] is the header by
+//! which an answer stands as evidence. [`RecordColumn`] makes the same rows of records alone, where there is no trail.
 //!
 //! # What holds
 //!
@@ -34,8 +35,10 @@ mod adapt;
 mod answer;
 mod census;
 mod check;
+mod dictionary;
 mod engine;
 mod error;
+mod evidence;
 mod face;
 mod file_stats;
 mod files;
@@ -48,6 +51,7 @@ mod mask;
 mod names;
 mod near;
 mod notes;
+mod record_rows;
 mod records;
 mod search;
 mod session;
@@ -59,11 +63,14 @@ mod view;
 mod watch;
 
 pub use answer::Answer;
+pub use dictionary::{Dictionary, FieldEntry};
 pub use engine::Engine;
 pub use error::QueryError;
+pub use evidence::{Asking, Counts, Covers, Evidence, Signed, Written};
 pub use face::holds_json;
 pub use limits::Limits;
 pub use mask::{Mask, Policy};
+pub use record_rows::RecordColumn;
 pub use search::Search;
 pub use times::Span;
 pub use view::View;

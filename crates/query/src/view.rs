@@ -44,6 +44,8 @@ pub struct View {
     pub(crate) policy: Arc<Policy>,
     /// Hot records in the lake's columns, once a query asks.
     hot: OnceLock<Arc<RecordBatch>>,
+    /// The time that its queries call now, if it is another than that of their coming.
+    now_ns: Option<i64>,
 }
 
 /// What one query has at hand.
@@ -58,7 +60,7 @@ struct Question<'v> {
 
 impl View {
     pub(crate) fn new(shared: Arc<Shared>, snapshot: trail::Snapshot, policy: Policy) -> View {
-        View { shared, snapshot, policy: Arc::new(policy), hot: OnceLock::new() }
+        View { shared, snapshot, policy: Arc::new(policy), hot: OnceLock::new(), now_ns: None }
     }
 
     fn hot(&self) -> Result<Arc<RecordBatch>, QueryError> {
@@ -111,13 +113,30 @@ impl View {
             deadline,
             rests: Mutex::new(HashMap::new()),
         };
-        let now_ns = self.shared.host.now_ns();
+        let now_ns = self.now_ns.unwrap_or_else(|| self.shared.host.now_ns());
         let (state, catalog) = session::new(&self.shared, deadline, now_ns).map_err(|error| self.error(error))?;
         Ok(Question { view: self, names, state, catalog, deadline: deadline.clone(), now_ns })
     }
 
     fn error(&self, error: datafusion::error::DataFusionError) -> QueryError {
         QueryError::of(error, &self.shared.limits)
+    }
+
+    /// The same view, as if it were asked at another time: `now` and `yesterday` in its queries are of then.
+    #[must_use]
+    pub fn at(mut self, now_ns: i64) -> View {
+        self.now_ns = Some(now_ns);
+        self
+    }
+
+    /// The column that a name means.
+    pub(crate) fn face(&self, name: &str) -> Result<Face, QueryError> {
+        let at = self.shared.host.monotonic() + self.shared.limits.time;
+        let deadline = Deadline { host: self.shared.host.clone(), at, limit: self.shared.limits.time };
+        let notes = Notes::default();
+        let question = self.question(&deadline, &notes)?;
+        let unknown = || QueryError::Field { name: name.to_owned(), nearest: None };
+        question.names.resolve(name)?.ok_or_else(unknown)
     }
 
     fn show_tables(&self, deadline: &Deadline) -> Result<Answer, QueryError> {
