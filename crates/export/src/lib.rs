@@ -10,7 +10,7 @@
 //! ```
 //!
 //! A row is made of its record and of nothing else ([`query::RecordColumn`]), when it is written and when it is checked.
-//! docs/formats.md section 14 has the folder byte by byte; docs/evidence.md says what it proves and what not.
+//! docs/formats.md section 16 has the folder byte by byte; docs/evidence.md says what it proves and what not.
 //!
 //! # What holds
 //!
