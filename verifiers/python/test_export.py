@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import shutil
+import subprocess
 import unittest
 
 import export
@@ -29,7 +30,7 @@ class Small(unittest.TestCase):
     def test_values_are_of_their_type_or_none(self):
         shown = {"inputs": {"n": 2**64 - 1, "b": True, "l": [], "t": "x", "m": {"k": None}}}
         of = lambda field, kind: export.value_of({"field": field, "type": kind}, 0, {}, shown)
-        self.assertEqual([of("inputs.n", "num"), of("inputs.b", "num"), of("inputs.l", "nums")], [None, None, None])
+        self.assertEqual([of("inputs.n", "num"), of("inputs.b", "num"), of("inputs.l", "nums")], [2.0**64, None, None])
         self.assertEqual([of("inputs.b", "bool"), of("inputs.t", "str"), of("inputs.m.k", "json")], [True, "x", [None]])
         self.assertFalse(export.same(1, True) or export.same([1], [1.5]))
 
@@ -109,6 +110,38 @@ class Exports(test_verify.RealTrails):
                 shutil.rmtree(copy)
             (whole / "hashes").unlink()
             self.outcome("INCOMPLETE", whole)
+
+    def by_onrecord(self, folder, *more):
+        environment = os.environ | {"ONRECORD_KEYS": str(self.temp / "keys")}
+        command = [os.environ["ONRECORD_BIN"], "--json", "verify", str(folder), *map(str, more)]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
+        return json.loads(done.stdout)
+
+    def test_an_auditor_needs_the_folder_alone(self):
+        folder, digest = self.made("handed-over", "csv", "--where", "result.adverse")
+        policy = self.file("policy", f"log {self.vkey}\nquorum none\n")
+        self.assertIn("the same records", self.by_onrecord(folder, "--trail", self.trail)["again"])
+        self.trail.rename(self.temp / "out-of-reach")
+        self.outcome("VALID", folder, "--vkey", self.vkey, "--digest", digest)
+        self.assertEqual(self.by_onrecord(folder, "--policy", policy, "--digest", digest)["verdict"], "VALID")
+        rows = folder / "rows-0001.csv"
+        rows.write_bytes(rows.read_bytes().replace(b"s-10", b"s-11"))
+        self.cover_up(folder)
+        self.outcome("INVALID", folder, "--vkey", self.vkey, says="record 10")
+        found = self.by_onrecord(folder, "--policy", policy)
+        self.assertEqual((found["verdict"], found["findings"][0]["index"]), ("INVALID", 10))
+
+    def test_compaction_changes_no_proof(self):
+        before, _ = self.made("before", "ndjson")
+        self.onrecord("append", self.trail, "--settle", stdin=json.dumps({"model": {"name": "m0", "version": "2"},
+                                                                          "inputs": {}, "output": 1}))
+        grown, _ = self.made("grown", "ndjson", "--where", "\"index\" < 40")
+        self.onrecord("compact", self.trail)
+        after, _ = self.made("after", "ndjson", "--where", "\"index\" < 40")
+        self.outcome("CONSISTENT", before)
+        for name in ("records.cbor", "hashes", "rows-0001.ndjson"):
+            self.assertEqual((grown / name).read_bytes(), (after / name).read_bytes())
+        self.assertEqual((before / "records.cbor").read_bytes(), (after / "records.cbor").read_bytes())
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ mod tests {
     fn formulas_are_text_and_quotes_hold() {
         let text = |text: &str| cell(&Cell::Text(text.to_owned()));
         assert_eq!(text("=HYPERLINK(\"http://x\",\"y\")"), "\"'=HYPERLINK(\"\"http://x\"\",\"\"y\"\")\"");
-        assert_eq!([text("+1"), text("-1"), text("@x"), text(" =1")], ["'+1", "'-1", "'@x", "\"' =1\""]);
+        assert_eq!([text("+1"), text("-1"), text("@x"), text(" =1")], ["'+1", "'-1", "'@x", "' =1"]);
         assert_eq!(text("\t=1"), "\"'\t=1\"");
         assert_eq!(text("'=1"), "''=1");
         assert_eq!(cell(&Cell::Bare("-1.5".to_owned())), "-1.5");

@@ -6,6 +6,7 @@
 mod append;
 mod compact;
 mod demo;
+mod export;
 mod help;
 mod place;
 mod search;
