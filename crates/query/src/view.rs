@@ -20,7 +20,7 @@ use crate::adapt::Faces;
 use crate::answer::Answer;
 use crate::census::Deadline;
 use crate::check;
-use crate::engine::Shared;
+use crate::engine::{Shared, on_large_stack};
 use crate::error::QueryError;
 use crate::face::{Face, Source};
 use crate::files::Readers;
@@ -92,7 +92,7 @@ impl View {
         let at = self.shared.host.monotonic() + limits.time;
         let deadline = Deadline { host: self.shared.host.clone(), at, limit: limits.time };
         let notes = Arc::new(Notes::default());
-        self.shared.deep(|| match statement::read(text)? {
+        on_large_stack(|| match statement::read(text)? {
             Asked::Tables => self.show_tables(&deadline),
             Asked::Describe(table) => self.describe(&table, &deadline, &notes),
             Asked::Rows(statement) => {

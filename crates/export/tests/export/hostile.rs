@@ -68,3 +68,16 @@ fn no_length_is_believed() {
     let short = hostile(|folder| std::fs::write(folder.join(HASHES), [7; 33]).unwrap());
     assert_eq!(short.verdict, Verdict::Invalid);
 }
+
+#[test]
+fn no_filter_is_too_deep() {
+    for deep in ["true OR ".repeat(8_000) + "true", "NOT ".repeat(16_000) + "true", "(".repeat(1 << 20)] {
+        let report = hostile(|folder| {
+            let mut manifest: serde_json::Value =
+                serde_json::from_slice(&std::fs::read(folder.join(MANIFEST)).unwrap()).unwrap();
+            manifest["filter"]["where"] = deep.into();
+            std::fs::write(folder.join(MANIFEST), manifest.to_string()).unwrap();
+        });
+        assert_eq!(report.verdict, Verdict::Invalid);
+    }
+}
