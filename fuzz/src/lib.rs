@@ -11,6 +11,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a target tells what it found by a panic")]
 
+pub mod export;
 pub mod input;
 pub mod journal;
 pub mod lake;
@@ -42,4 +43,6 @@ pub const TARGETS: &[Target] = &[
     ("trail_settings", trail::settings),
     ("trail_folder", trail::folder),
     ("cli_input", input::records),
+    ("export_manifest", export::manifest),
+    ("export_records", export::records),
 ];

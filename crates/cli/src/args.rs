@@ -1,7 +1,8 @@
 //! What can be typed. The help page lists what works, and nothing else.
 
 use crate::{
-    append, compact, completions, demo, gaps, groups, init, prove, reconcile, sample, search, show, sql, stats, verify,
+    append, compact, completions, demo, export_verb, gaps, groups, init, prove, reconcile, sample, search, show, sql,
+    stats, verify,
 };
 
 /// Tamper-evident records of what machine-learning models decide.
@@ -42,6 +43,7 @@ pub enum Verb {
     Append(append::Args),
     Search(search::Args),
     Sql(sql::Args),
+    Export(export_verb::Args),
     Show(show::Args),
     Verify(verify::Args),
     Gaps(gaps::Args),

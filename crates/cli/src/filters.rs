@@ -1,5 +1,7 @@
 //! Which records are meant: the conditions that several verbs take.
 
+use std::fmt;
+
 use query::{Search, Span};
 use record::Kind;
 
@@ -36,8 +38,8 @@ pub struct Filters {
 }
 
 impl Filters {
-    /// Records of that kind that meet the conditions.
-    pub fn search(&self, session: &Session, kind: Kind) -> Result<Search, Failure> {
+    /// Records of that kind, or of every kind, that meet the conditions.
+    pub fn search(&self, session: &Session, kind: Option<Kind>) -> Result<Search, Failure> {
         let (since, until) = window(session, self.since.as_deref(), self.until.as_deref())?;
         Ok(Search {
             kind,
@@ -54,12 +56,37 @@ impl Filters {
     }
 }
 
-/// The kind of record of that name.
-pub fn kind(name: &str) -> Result<Kind, Failure> {
-    Kind::from_name(name).ok_or_else(|| {
+/// As they are typed, a space before each.
+impl fmt::Display for Filters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let given = [
+            ("model", &self.model),
+            ("version", &self.version),
+            ("since", &self.since),
+            ("until", &self.until),
+            ("subject", &self.subject),
+            ("case", &self.case),
+            ("trace", &self.trace),
+            ("where", &self.matches),
+        ];
+        for (flag, value) in given.into_iter().filter_map(|(flag, value)| Some((flag, value.as_ref()?))) {
+            write!(f, " --{flag} '{}'", value.replace('\'', "'\\''"))?;
+        }
+        Ok(())
+    }
+}
+
+/// The kind of record of that name; none for `all`.
+pub fn kind(name: &str) -> Result<Option<Kind>, Failure> {
+    if name == "all" {
+        return Ok(None);
+    }
+    let unknown = || {
         let kinds: Vec<&str> = Kind::all().map(Kind::name).collect();
-        Failure::wrong_use(format!("there is no kind of record {name:?}")).hint(format!("one of {}", kinds.join(", ")))
-    })
+        let kinds = format!("one of {}, or all", kinds.join(", "));
+        Failure::wrong_use(format!("there is no kind of record {name:?}")).hint(kinds)
+    };
+    Kind::from_name(name).map(Some).ok_or_else(unknown)
 }
 
 /// From when until when, as two texts or one range say it.

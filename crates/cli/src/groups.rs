@@ -54,7 +54,7 @@ docs/groups.md says what the figures are, and what they are not.";
 pub fn run(session: &Session, args: &Args) -> Outcome {
     let view = view(session, &args.trail, args.bounds.limits())?;
     let asked = GroupsAsked {
-        filter: args.filters.search(session, Kind::Decision)?,
+        filter: args.filters.search(session, Some(Kind::Decision))?,
         by: args.by.clone(),
         outcome: args.outcome.clone(),
         reference: args.reference.clone(),

@@ -9,7 +9,10 @@ mod chart;
 mod compact;
 mod completions;
 mod demo;
+mod evidence;
 mod exit;
+mod export_folder;
+mod export_verb;
 mod failure;
 mod fields;
 mod filters;
@@ -58,6 +61,7 @@ pub fn run() -> ExitCode {
         args::Verb::Append(args) => append::run(&session, &args),
         args::Verb::Search(args) => search::run(&session, &args),
         args::Verb::Sql(args) => sql::run(&session, &args),
+        args::Verb::Export(args) => export_verb::run(&session, &args),
         args::Verb::Show(args) => show::run(&session, &args),
         args::Verb::Prove(args) => prove::run(&session, &args),
         args::Verb::Gaps(args) => gaps::run(&session, &args),

@@ -35,7 +35,7 @@ pub fn is_one(file: &Path) -> Result<bool, Failure> {
 
 /// Checks the certificate in a file.
 pub fn check(session: &Session, args: &Args, policy: Option<&WitnessPolicy>) -> Outcome {
-    let trail = args.drawn_from.as_deref().ok_or_else(|| {
+    let trail = args.of.as_deref().ok_or_else(|| {
         let what = "the certificate of a sample is checked against its trail, and none was given";
         Failure::wrong_use(what).hint("--trail TRAIL, and --pin with the checkpoint that you hold")
     })?;

@@ -1,7 +1,10 @@
 //! `onrecord search`: decisions by what is known of them, newest first.
 
+use std::path::PathBuf;
+
 use query::Search;
 
+use crate::evidence;
 use crate::failure::{Failure, Outcome};
 use crate::filters::{self, Filters};
 use crate::number;
@@ -17,7 +20,7 @@ pub struct Args {
     pub trail: String,
     #[command(flatten)]
     pub filters: Filters,
-    /// The kind of record
+    /// The kind of record, or all
     #[arg(long, value_name = "KIND", default_value = "decision")]
     pub kind: String,
     /// Records at most
@@ -29,6 +32,9 @@ pub struct Args {
     /// How to write the records [default: table, or ndjson with --json]
     #[arg(long, value_enum)]
     pub format: Option<Format>,
+    /// Also write an evidence header to FILE: query, records covered, checkpoint, counts, digest of the result
+    #[arg(long, value_name = "FILE")]
+    pub evidence: Option<PathBuf>,
     #[command(flatten)]
     pub bounds: Bounds,
 }
@@ -44,7 +50,7 @@ docs/sql.md says what EXPR can be, and how a field is named.";
 const IN_A_LINE: [&str; 7] = ["index", "time", "id", "model.name", "model.version", "subject.id", "output:json"];
 
 /// What a program gets: all of it.
-const IN_FULL: [&str; 16] = [
+pub const IN_FULL: [&str; 16] = [
     "index",
     "id",
     "kind",
@@ -67,8 +73,12 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
     let format = Format::of(session, args.format);
     let view = view(session, &args.trail, args.bounds.limits())?;
     let search = search(session, args, format)?;
-    let answer = view.search(&search)?;
-    let done = rows::write(session, format, answer, "record", "records")?;
+    let run = search.to_sql()?;
+    let asking = evidence::Asking::new(session, format!("--kind {}{} --limit {}", args.kind, args.filters, args.limit), run);
+    let told = rows::write(session, format, view.clone().at(asking.started_ns).search(&search)?, "record", "records")?;
+    if let Some(file) = &args.evidence {
+        evidence::write(session, &view, asking, Some(&search), &told, file)?;
+    }
     if search.is_narrowed() {
         let erased = view.erased()?;
         if erased > 0 {
@@ -76,7 +86,7 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
             session.note(&format!("of {of} something was erased, and nothing finds what is gone"));
         }
     }
-    Ok(done)
+    Ok(told.exit)
 }
 
 fn search(session: &Session, args: &Args, format: Format) -> Result<Search, Failure> {

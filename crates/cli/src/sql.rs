@@ -1,9 +1,11 @@
 //! `onrecord sql`: SQL over a trail.
 
 use std::io::Read as _;
+use std::path::PathBuf;
 
 use query::{Engine, Limits, Policy, View};
 
+use crate::evidence;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::find;
@@ -22,6 +24,9 @@ pub struct Args {
     /// How to write the rows [default: table, or ndjson with --json]
     #[arg(long, value_enum)]
     pub format: Option<Format>,
+    /// Also write an evidence header to FILE: query, records covered, checkpoint, counts, digest of the result
+    #[arg(long, value_name = "FILE")]
+    pub evidence: Option<PathBuf>,
     #[command(flatten)]
     pub bounds: Bounds,
 }
@@ -63,8 +68,13 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
     let view = view(session, &args.trail, args.bounds.limits())?;
     let query = if args.query == "-" { stdin(view.limits().text_bytes)? } else { args.query.clone() };
     let format = Format::of(session, args.format);
-    let answer = view.sql(&query)?;
-    rows::write(session, format, answer, "row", "rows")
+    let asking = evidence::Asking::new(session, query.clone(), query);
+    let answer = view.clone().at(asking.started_ns).sql(&asking.run)?;
+    let told = rows::write(session, format, answer, "row", "rows")?;
+    if let Some(file) = &args.evidence {
+        evidence::write(session, &view, asking, None, &told, file)?;
+    }
+    Ok(told.exit)
 }
 
 /// A trail as it stands, for queries. Whoever may read its folder may see all of it.

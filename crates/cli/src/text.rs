@@ -1,14 +1,7 @@
 //! Text from outside, made safe and fitting for a terminal (T24).
 
+pub use export::json::is_treacherous;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
-
-/// Whether a character could make a terminal or a reader see something else than what is there: controls and escapes,
-/// marks that change the direction of writing, characters without width.
-pub fn is_treacherous(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
-        || matches!(c, '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{00ad}' | '\u{180e}' | '\u{e0000}'..='\u{e007f}')
-}
 
 /// The text with every treacherous character spelled out, and a backslash doubled so that both stay apart.
 pub fn plain(text: &str) -> String {

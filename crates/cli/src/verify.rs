@@ -6,6 +6,7 @@ use tlog::WitnessPolicy;
 use trail::{Against, Finding, Folder, Report, Verdict, VerifyError};
 
 use crate::exit::Exit;
+use crate::export_folder;
 use crate::failure::{Failure, Outcome};
 use crate::number;
 use crate::progress;
@@ -20,33 +21,33 @@ use crate::time;
 /// Findings shown at most, unless -v asks for all.
 const FINDINGS_SHOWN: usize = 10;
 
-/// Check a trail or a proof, and say what was and was not checked
+/// Check a trail, a proof, an export or a sample, and say what was and was not checked
 ///
 /// Every record is hashed again, and the hashes up to the signed checkpoint. VALID takes something from outside of the
 /// trail to hold it against: a checkpoint that you kept (--pin), or your own list of keys (--policy).
 #[derive(clap::Args)]
 pub struct Args {
-    /// The trail's folder, a .tlog-proof file, or a sample's certificate
-    #[arg(value_name = "TRAIL|PROOF|CERTIFICATE")]
+    /// The trail's folder, a .tlog-proof file, the folder of an export, or a sample's certificate
+    #[arg(value_name = "TRAIL|PROOF|EXPORT|CERTIFICATE")]
     pub trail: PathBuf,
-    /// For a certificate: the trail that the sample was drawn from
-    #[arg(long = "trail", value_name = "TRAIL")]
-    pub drawn_from: Option<String>,
     /// Your own policy: which log keys you know, and which witnesses are enough (C2SP tlog-policy)
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
-    /// A checkpoint of this trail that you kept; may be given more than once
+    /// A checkpoint of this log that you kept; may be given more than once
     #[arg(long = "pin", value_name = "CHECKPOINT")]
     pub pins: Vec<PathBuf>,
-    /// For a proof: the digest of the record that it is about
+    /// For a proof: the digest of the record that it is about. For an export: the digest of its manifest
     #[arg(long, value_name = "HEX")]
     pub digest: Option<String>,
+    /// For an export or a sample's certificate: the trail that it is of, to be asked again
+    #[arg(long = "trail", value_name = "TRAIL")]
+    pub of: Option<String>,
 }
 
 impl Args {
     /// A check of that, with nothing to hold it against.
     pub fn of(trail: impl Into<PathBuf>) -> Args {
-        Args { trail: trail.into(), drawn_from: None, policy: None, pins: Vec::new(), digest: None }
+        Args { trail: trail.into(), policy: None, pins: Vec::new(), digest: None, of: None }
     }
 }
 
@@ -55,14 +56,22 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
     if args.trail.is_file() && sample_file::is_one(&args.trail)? {
         return sample_file::check(session, args, policy.as_ref());
     }
-    if args.drawn_from.is_some() {
-        return Err(Failure::wrong_use("--trail is for the certificate of a sample, and this is none"));
-    }
+    let of_trail = || Failure::wrong_use("--trail is for exports and certificates of samples, and this is neither");
     if args.trail.is_file() {
+        if args.of.is_some() {
+            return Err(of_trail());
+        }
         if !args.pins.is_empty() {
             return Err(Failure::wrong_use("--pin is for trails: a proof brings its own checkpoint"));
         }
         return proof_file::check(session, &args.trail, policy.as_ref(), args.digest.as_deref());
+    }
+    if export::is_export(&args.trail) && !Folder::new(&args.trail).settings().exists() {
+        let (pins, of) = (read_pins(&args.pins)?, args.of.as_ref().map(PathBuf::from));
+        return export_folder::check(session, &args.trail, policy, pins, args.digest.as_deref(), of.as_ref());
+    }
+    if args.of.is_some() {
+        return Err(of_trail());
     }
     if args.digest.is_some() {
         return Err(Failure::wrong_use("--digest is for proofs, and this is a trail").hint("look at it with show"));
@@ -81,11 +90,7 @@ pub fn check(
     policy: Option<WitnessPolicy>,
     pins: &[PathBuf],
 ) -> Result<Report, Failure> {
-    let read = |path: &PathBuf| {
-        let bytes = std::fs::read(path).map_err(|error| Failure::io("read the checkpoint", path, &error))?;
-        Ok((path.display().to_string(), bytes))
-    };
-    let against = Against { pins: pins.iter().map(read).collect::<Result<_, Failure>>()?, policy };
+    let against = Against { pins: read_pins(pins)?, policy };
     let mut bar = progress::bar(session, "hashing");
     let report = trail::verify(&session.host, folder, &against, &mut |progress| {
         bar.of(progress.done, progress.total);
@@ -96,6 +101,14 @@ pub fn check(
         VerifyError::Pin { .. } => Failure::of(Exit::WrongUse, &error),
         VerifyError::File(_) => Failure::of(Exit::CouldNot, &error),
     })
+}
+
+fn read_pins(pins: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    let read = |path: &PathBuf| {
+        let bytes = std::fs::read(path).map_err(|error| Failure::io("read the checkpoint", path, &error))?;
+        Ok((path.display().to_string(), bytes))
+    };
+    pins.iter().map(read).collect()
 }
 
 fn read_policy(path: &Path) -> Result<WitnessPolicy, Failure> {

@@ -65,18 +65,18 @@ impl Engine {
 /// Memory is taken only for what is used.
 const STACK_BYTES: usize = 256 << 20;
 
-impl Shared {
-    /// Does `work` where no query's tree is too deep.
-    pub(crate) fn deep<T: Send>(&self, work: impl FnOnce() -> Result<T, QueryError> + Send) -> Result<T, QueryError> {
-        let failed = |why: &str| QueryError::Read(format!("a thread for the query {why}"));
-        std::thread::scope(|scope| {
-            let builder = std::thread::Builder::new().name("query".to_owned()).stack_size(STACK_BYTES);
-            let thread =
-                builder.spawn_scoped(scope, work).map_err(|error| failed(&format!("cannot be started: {error}")))?;
-            thread.join().unwrap_or_else(|_| Err(failed("ended in a panic")))
-        })
-    }
+/// Does `work` where no query's tree is too deep.
+pub(crate) fn on_large_stack<T: Send>(work: impl FnOnce() -> Result<T, QueryError> + Send) -> Result<T, QueryError> {
+    let failed = |why: &str| QueryError::Read(format!("a thread for the query {why}"));
+    std::thread::scope(|scope| {
+        let builder = std::thread::Builder::new().name("query".to_owned()).stack_size(STACK_BYTES);
+        let thread =
+            builder.spawn_scoped(scope, work).map_err(|error| failed(&format!("cannot be started: {error}")))?;
+        thread.join().unwrap_or_else(|_| Err(failed("ended in a panic")))
+    })
+}
 
+impl Shared {
     /// Waits for `work`. A panic in it is an error: libraries panic over bytes that no writer made.
     pub(crate) fn wait<T>(&self, work: impl Future<Output = Result<T, QueryError>>) -> Result<T, QueryError> {
         let Some(runtime) = &self.runtime else { return Err(QueryError::Read("the engine is closed".to_owned())) };

@@ -14,7 +14,8 @@
 //! ```
 //!
 //! [`Engine`] is made once and keeps what it learns of files; [`Engine::view`] is a snapshot as one reader may see it
-//! ([`Policy`]); [`View::sql`], [`View::search`] and [`View::look_up`] ask it.
+//! ([`Policy`]); [`View::sql`], [`View::search`] and [`View::look_up`] ask it, and [`View::evidence`] is the header by
+//! which an answer stands as evidence. [`RecordColumn`] makes the same rows of records alone, where there is no trail.
 //!
 //! Figures for auditors are queries over the same view, and what is made of their rows one by one: [`View::gaps`],
 //! [`View::reconcile`], [`View::groups`], [`View::sample`].
@@ -39,8 +40,10 @@ mod answer;
 mod census;
 mod check;
 mod columns;
+mod dictionary;
 mod engine;
 mod error;
+mod evidence;
 mod face;
 mod file_stats;
 mod files;
@@ -56,6 +59,7 @@ mod names;
 mod near;
 mod notes;
 mod reconcile;
+mod record_rows;
 mod records;
 mod sample;
 mod search;
@@ -69,8 +73,10 @@ mod view;
 mod watch;
 
 pub use answer::Answer;
+pub use dictionary::{Dictionary, FieldEntry};
 pub use engine::Engine;
 pub use error::QueryError;
+pub use evidence::{Asking, Counts, Covers, Evidence, Signed, Written};
 pub use face::holds_json;
 pub use gaps::{End, Gaps, GapsAsked, Hole, Instance, Silence};
 pub use groups::{Compared, FourFifths, Group, Groups, GroupsAsked};
@@ -80,6 +86,7 @@ pub use reconcile::{Agreement, BadRow, By, Labels, LeftOut, Reconciled, Row, The
 pub use sample::{
     CERTIFICATE_BYTES_MAX, Certificate, Chosen, NONCE_BYTES_MAX, SAMPLE_MAX, SampleAsked, SampleError, SampleReport,
 };
+pub use record_rows::RecordColumn;
 pub use search::Search;
 pub use statistics::Interval;
 pub use times::Span;

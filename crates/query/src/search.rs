@@ -12,8 +12,8 @@ use crate::view::View;
 /// What is looked for. All of it must hold; what is found comes newest first.
 #[derive(Clone, Debug)]
 pub struct Search {
-    /// The kind of record.
-    pub kind: Kind,
+    /// The kind of record; none for every kind.
+    pub kind: Option<Kind>,
     /// The model's name.
     pub model: Option<String>,
     /// The model's version.
@@ -28,19 +28,25 @@ pub struct Search {
     pub since: Option<Span>,
     /// Until when.
     pub until: Option<Span>,
+    /// Only records below this index.
+    pub below: Option<u64>,
     /// A predicate in SQL.
     pub matches: Option<String>,
     /// Fields to show. Each may have a shape (`output:json`), and is then shown under its name without it.
     pub columns: Vec<String>,
-    /// Records at most.
+    /// Records at most; [`Search::EVERY`] for all that match.
     pub limit: usize,
 }
 
 impl Search {
+    /// The limit that leaves nothing off.
+    pub const EVERY: usize = usize::MAX;
+
     /// Every decision.
     pub fn new(columns: impl IntoIterator<Item = impl Into<String>>, limit: usize) -> Self {
         Search {
-            kind: Kind::Decision,
+            kind: Some(Kind::Decision),
+            below: None,
             model: None,
             version: None,
             subject: None,
@@ -62,7 +68,13 @@ impl Search {
 
     /// All that must hold, as one predicate in SQL.
     pub fn condition(&self) -> Result<String, QueryError> {
-        let mut wheres = vec![format!("kind = {}", literal(self.kind.name()))];
+        let conditions = self.conditions()?;
+        Ok(if conditions.is_empty() { "true".to_owned() } else { conditions.join(" AND ") })
+    }
+
+    /// What must hold of a record, all of it.
+    pub(crate) fn conditions(&self) -> Result<Vec<String>, QueryError> {
+        let mut wheres = self.outline();
         let mut equal = |field: &str, value: &Option<String>| {
             wheres.extend(value.iter().map(|value| format!("{} = {}", identifier(field), literal(value))));
         };
@@ -78,23 +90,35 @@ impl Search {
         if let Some(predicate) = &self.matches {
             wheres.push(format!("({})", statement::predicate(predicate)?));
         }
-        Ok(wheres.join(" AND "))
+        Ok(wheres)
+    }
+
+    /// What can be told of every record, whatever was erased of it.
+    pub(crate) fn outline(&self) -> Vec<String> {
+        let kind = self.kind.map(|kind| format!("kind = {}", literal(kind.name())));
+        let below = self.below.map(|below| format!("\"index\" < {below}"));
+        kind.into_iter().chain(below).collect()
     }
 
     /// The query that it is.
     pub fn to_sql(&self) -> Result<String, QueryError> {
-        let condition = self.condition()?;
         let shown = |column: &String| match column.rsplit_once(':') {
             Some((name, _)) => format!("{} AS {}", identifier(column), identifier(name)),
             None => identifier(column),
         };
         let columns: Vec<String> = self.columns.iter().map(shown).collect();
+        let limit = if self.limit == Self::EVERY { String::new() } else { format!(" LIMIT {}", self.limit) };
         Ok(format!(
-            "SELECT {} FROM events WHERE {condition} ORDER BY time DESC NULLS LAST, \"index\" DESC LIMIT {}",
+            "SELECT {} FROM events{} ORDER BY time DESC NULLS LAST, \"index\" DESC{limit}",
             columns.join(", "),
-            self.limit
+            where_all(&self.conditions()?),
         ))
     }
+}
+
+/// The clause in which all of `conditions` hold.
+pub(crate) fn where_all(conditions: &[String]) -> String {
+    if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) }
 }
 
 fn moment(ns: i64) -> String {

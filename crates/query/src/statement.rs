@@ -12,8 +12,10 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use record::{FieldRef, Part};
 
+use crate::engine::on_large_stack;
 use crate::error::QueryError;
 use crate::face::Face;
+use crate::limits::Limits;
 
 /// Nesting of a query's text, in brackets and queries.
 pub(crate) const DEPTH_MAX: usize = 50;
@@ -79,8 +81,17 @@ fn syntax(error: DataFusionError) -> QueryError {
     }
 }
 
-/// Reads one predicate, and gives it back as SQL that is nothing but one.
+/// Reads one predicate, and gives it back as SQL that is nothing but one. Its text may come from anywhere, and its tree
+/// may be deep: both are dealt with where neither does harm (T24).
 pub(crate) fn predicate(text: &str) -> Result<String, QueryError> {
+    let bytes_max = Limits::default().text_bytes;
+    if text.len() > bytes_max {
+        return Err(QueryError::Limit { what: "the text of a predicate", max: format!("{bytes_max} bytes") });
+    }
+    on_large_stack(|| read_predicate(text))
+}
+
+fn read_predicate(text: &str) -> Result<String, QueryError> {
     let asked = read(&format!("SELECT 1 WHERE {text}"));
     let alone = || -> Option<String> {
         let Ok(Asked::Rows(statement)) = &asked else { return None };

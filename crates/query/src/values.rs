@@ -117,7 +117,7 @@ fn bytes_at(array: &ArrayRef, row: usize) -> Option<&[u8]> {
 }
 
 /// One column as values come in; what is not of its type is not taken.
-enum Out {
+pub(crate) enum Out {
     Num(Float64Builder),
     Int(Int64Builder),
     Bool(BooleanBuilder),
@@ -127,7 +127,7 @@ enum Out {
 }
 
 impl Out {
-    fn new(kind: ColumnType) -> Option<Out> {
+    pub(crate) fn new(kind: ColumnType) -> Option<Out> {
         let element = |data_type| Arc::new(Field::new("element", data_type, false));
         Some(match kind {
             ColumnType::Num => Out::Num(Float64Builder::new()),
@@ -143,7 +143,7 @@ impl Out {
     }
 
     /// Takes a value; whether it was of the type.
-    fn value(&mut self, value: &Value) -> bool {
+    pub(crate) fn value(&mut self, value: &Value) -> bool {
         match (self, value) {
             (Out::Num(out), value) if value.as_f64().is_some() => out.append_option(value.as_f64()),
             (Out::Int(out), Value::Number(record::cbor::Number::Int(value))) => out.append_value(*value),
@@ -162,7 +162,7 @@ impl Out {
         true
     }
 
-    fn null(&mut self) {
+    pub(crate) fn null(&mut self) {
         match self {
             Out::Num(out) => out.append_null(),
             Out::Int(out) => out.append_null(),
@@ -192,7 +192,7 @@ impl Out {
         }
     }
 
-    fn finish(self) -> ArrayRef {
+    pub(crate) fn finish(self) -> ArrayRef {
         let mut out: Box<dyn ArrayBuilder> = match self {
             Out::Num(out) => Box::new(out),
             Out::Int(out) => Box::new(out),

@@ -20,7 +20,7 @@ use crate::adapt::Faces;
 use crate::answer::Answer;
 use crate::census::Deadline;
 use crate::check;
-use crate::engine::Shared;
+use crate::engine::{Shared, on_large_stack};
 use crate::error::QueryError;
 use crate::face::{Face, Source};
 use crate::files::Readers;
@@ -44,6 +44,8 @@ pub struct View {
     pub(crate) policy: Arc<Policy>,
     /// Hot records in the lake's columns, once a query asks.
     hot: OnceLock<Arc<RecordBatch>>,
+    /// The time that its queries call now, if it is another than that of their coming.
+    now_ns: Option<i64>,
 }
 
 /// What one query has at hand.
@@ -58,7 +60,7 @@ struct Question<'v> {
 
 impl View {
     pub(crate) fn new(shared: Arc<Shared>, snapshot: trail::Snapshot, policy: Policy) -> View {
-        View { shared, snapshot, policy: Arc::new(policy), hot: OnceLock::new() }
+        View { shared, snapshot, policy: Arc::new(policy), hot: OnceLock::new(), now_ns: None }
     }
 
     fn hot(&self) -> Result<Arc<RecordBatch>, QueryError> {
@@ -83,7 +85,7 @@ impl View {
 
     /// Answers one statement of SQL: SELECT, EXPLAIN, DESCRIBE or SHOW TABLES.
     pub fn sql(&self, text: &str) -> Result<Answer, QueryError> {
-        self.sql_at(text, self.shared.host.now_ns())
+        self.sql_at(text, self.now_ns())
     }
 
     /// As [`View::sql`], with `now` and spans before it meant at `now_ns`.
@@ -95,7 +97,7 @@ impl View {
         let at = self.shared.host.monotonic() + limits.time;
         let deadline = Deadline { host: self.shared.host.clone(), at, limit: limits.time };
         let notes = Arc::new(Notes::default());
-        self.shared.deep(|| match statement::read(text)? {
+        on_large_stack(|| match statement::read(text)? {
             Asked::Tables => self.show_tables(&deadline),
             Asked::Describe(table) => self.describe(&table, &deadline, &notes),
             Asked::Rows(statement) => {
@@ -107,7 +109,7 @@ impl View {
 
     /// Answers a query of ours, whose rows go by one by one and are as many as there are.
     pub(crate) fn every_row(&self, text: &str, now_ns: Option<i64>) -> Result<Answer, QueryError> {
-        let now_ns = now_ns.unwrap_or_else(|| self.shared.host.now_ns());
+        let now_ns = now_ns.unwrap_or_else(|| self.now_ns());
         Ok(self.sql_at(text, now_ns)?.with_every_row())
     }
 
@@ -135,6 +137,27 @@ impl View {
         QueryError::of(error, &self.shared.limits)
     }
 
+    fn now_ns(&self) -> i64 {
+        self.now_ns.unwrap_or_else(|| self.shared.host.now_ns())
+    }
+
+    /// The same view, as if it were asked at another time: `now` and `yesterday` in its queries are of then.
+    #[must_use]
+    pub fn at(mut self, now_ns: i64) -> View {
+        self.now_ns = Some(now_ns);
+        self
+    }
+
+    /// The column that a name means.
+    pub(crate) fn face(&self, name: &str) -> Result<Face, QueryError> {
+        let at = self.shared.host.monotonic() + self.shared.limits.time;
+        let deadline = Deadline { host: self.shared.host.clone(), at, limit: self.shared.limits.time };
+        let notes = Notes::default();
+        let question = self.question(&deadline, &notes, self.now_ns())?;
+        let unknown = || QueryError::Field { name: name.to_owned(), nearest: None };
+        question.names.resolve(name)?.ok_or_else(unknown)
+    }
+
     fn show_tables(&self, deadline: &Deadline) -> Result<Answer, QueryError> {
         let mut rows: Vec<(String, String)> =
             TABLES.iter().map(|table| (table.name.to_owned(), table.about.to_owned())).collect();
@@ -149,7 +172,7 @@ impl View {
         let notes = Arc::new(Notes::default());
         let text = "SELECT DISTINCT \"model.name\" FROM decisions WHERE \"model.name\" IS NOT NULL";
         let Asked::Rows(statement) = statement::read(text)? else { return Ok(BTreeSet::new()) };
-        let question = self.question(deadline, &notes, self.shared.host.now_ns())?;
+        let question = self.question(deadline, &notes, self.now_ns())?;
         let mut models = BTreeSet::new();
         for batch in self.shared.wait(question.rows(*statement, &notes))? {
             use arrow_array::cast::AsArray as _;
@@ -162,7 +185,7 @@ impl View {
         let Asked::Rows(statement) = statement::read(&format!("SELECT * FROM {table}"))? else {
             return Err(QueryError::Syntax(format!("{table:?} names no table")));
         };
-        let question = self.question(deadline, notes, self.shared.host.now_ns())?;
+        let question = self.question(deadline, notes, self.now_ns())?;
         let unasked = question.names.unasked()?;
         let about: BTreeMap<&str, String> = unasked.iter().map(|face| (&*face.name, face.describe())).collect();
         let schema = self.shared.wait(question.schema(*statement, notes))?;

@@ -27,6 +27,7 @@ mod build;
 pub mod cbor;
 mod cbor_face;
 mod commitment;
+mod disclosed;
 mod envelope;
 mod error;
 mod field_ref;
@@ -41,6 +42,7 @@ mod value;
 
 pub use cbor_face::{CborParser, to_cbor};
 pub use commitment::{Content, Digest, Salt, commit, content, record_digest};
+pub use disclosed::{Disclosed, Shown};
 pub use envelope::{
     Clock, Envelope, FIELDS as ENVELOPE_FIELDS, Model, Outcome, Producer, Sampling, SpanId, Trace, TraceId,
 };

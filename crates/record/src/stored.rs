@@ -202,7 +202,7 @@ impl Stored {
     }
 }
 
-fn write_parts(out: &mut Vec<u8>, parts: &Parts) {
+pub(crate) fn write_parts(out: &mut Vec<u8>, parts: &Parts) {
     cbor::write_array_head(out, Part::COUNT);
     for part in Part::ALL {
         match parts.get(part) {
@@ -212,7 +212,7 @@ fn write_parts(out: &mut Vec<u8>, parts: &Parts) {
     }
 }
 
-fn read_parts(reader: &mut Reader<'_>, capacity: usize) -> Result<Parts, StoredError> {
+pub(crate) fn read_parts(reader: &mut Reader<'_>, capacity: usize) -> Result<Parts, StoredError> {
     let Item::Array(Part::COUNT) = reader.next_item()? else { return Err(StoredError::Shape("not seven parts")) };
     let mut parts = Parts::with_capacity(capacity);
     for part in Part::ALL {
@@ -235,15 +235,22 @@ fn form(reader: &mut Reader<'_>) -> Result<u64, StoredError> {
     }
 }
 
-fn byte_string<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], StoredError> {
+pub(crate) fn byte_string<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], StoredError> {
     match reader.next_item()? {
         Item::Bytes(bytes) => Ok(bytes),
         _ => Err(StoredError::Shape("bytes were expected")),
     }
 }
 
-fn fixed<const N: usize>(bytes: &[u8], otherwise: &'static str) -> Result<[u8; N], StoredError> {
+pub(crate) fn fixed<const N: usize>(bytes: &[u8], otherwise: &'static str) -> Result<[u8; N], StoredError> {
     bytes.try_into().map_err(|_| StoredError::Shape(otherwise))
+}
+
+/// Whether the parts that are there are the ones that have salts.
+pub(crate) fn parts_agree(erased: &Erased, parts: &Parts) -> bool {
+    let agrees =
+        |part: Part| matches!(erased.parts[part as usize], ErasedPart::Survives(_)) == parts.get(part).is_some();
+    Part::ALL.into_iter().all(agrees)
 }
 
 impl Erased {
@@ -266,7 +273,7 @@ impl Erased {
         Erased { parts: Part::ALL.map(each) }
     }
 
-    fn content(&self, parts: &Parts) -> Content {
+    pub(crate) fn content(&self, parts: &Parts) -> Content {
         let each = |part: Part| match (self.parts[part as usize], parts.get(part)) {
             (ErasedPart::Erased(commitment), _) => commitment,
             (ErasedPart::Survives(salt), Some(canonical)) => commit(part, &salt, canonical),
@@ -278,9 +285,7 @@ impl Erased {
     /// Whether exactly the parts that are said to survive are there, and this is what an erasure of a part leaves:
     /// something survives, something was erased, and the envelope is one or the other.
     pub fn check(&self, parts: &Parts) -> Result<(), StoredError> {
-        let agrees =
-            |part: Part| matches!(self.parts[part as usize], ErasedPart::Survives(_)) == parts.get(part).is_some();
-        if !Part::ALL.into_iter().all(agrees) {
+        if !parts_agree(self, parts) {
             return Err(StoredError::Shape("the surviving parts are not the ones declared"));
         }
         let survives = self.parts.iter().any(|part| matches!(part, ErasedPart::Survives(_)));

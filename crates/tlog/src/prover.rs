@@ -159,7 +159,7 @@ impl<R: TileReader> Prover<R> {
 
     /// MTH of leaves `low..high`, not empty, where `low` is a multiple of a power of two not below the length: it
     /// splits into complete subtrees by the bits of its length.
-    fn range(&mut self, low: u64, high: u64) -> Result<Hash, ProveError<R::Error>> {
+    pub(crate) fn range(&mut self, low: u64, high: u64) -> Result<Hash, ProveError<R::Error>> {
         let mut end = high;
         let mut right: Option<Hash> = None;
         loop {
@@ -211,7 +211,7 @@ fn read_nodes<R: TileReader>(reader: &R, level: u8, index: u64, size: u64) -> Re
 }
 
 /// The largest power of two below `n`, for `n` of 2 and more: where RFC 6962 splits a tree.
-fn split(n: u64) -> u64 {
+pub(crate) fn split(n: u64) -> u64 {
     1 << (63 - (n - 1).leading_zeros())
 }
 

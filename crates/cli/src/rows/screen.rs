@@ -1,10 +1,10 @@
 //! Rows for a person to read: nothing in a value can move the cursor, change colours or turn the direction of writing.
 
 use arrow_schema::DataType;
+use export::Cell;
 use query::Answer;
 
 use super::Broken;
-use super::cell::Cell;
 use crate::session::Session;
 use crate::table;
 use crate::text::{fit, plain, plain_line};

@@ -12,6 +12,7 @@ use record::{Part, Value};
 
 /// A value.
 pub enum Cell {
+    /// None.
     Null,
     /// JSON that stands as it is.
     Json(String),
@@ -19,6 +20,7 @@ pub enum Cell {
     Bare(String),
     /// A number that JSON has no word for.
     Float(f64),
+    /// Text.
     Text(String),
 }
 

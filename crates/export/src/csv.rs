@@ -1,28 +1,23 @@
 //! Rows as CSV (RFC 4180). A text that a spreadsheet would run as a formula begins with an apostrophe, which tells it to
-//! take the rest as text; numbers stay as they are. On a terminal, what could deceive whoever looks is spelled out.
+//! take the rest as text; numbers stay as they are. A text that begins with an apostrophe of its own gets one more, so
+//! that nothing is lost.
 
-use std::io::Write;
+use arrow_array::RecordBatch;
+use arrow_schema::Schema;
 
-use query::Answer;
+use crate::cell::Cell;
 
-use super::Broken;
-use super::cell::Cell;
-use crate::text::plain_line;
+/// The line of names, with its end.
+pub fn head(schema: &Schema) -> String {
+    let names: Vec<String> = schema.fields().iter().map(|field| quoted(&harmless(field.name()))).collect();
+    names.join(",") + "\r\n"
+}
 
-pub fn write(out: &mut impl Write, answer: &mut Answer, terminal: bool) -> Result<(), Broken> {
-    let shown = |line: String| if terminal { plain_line(&line) } else { line };
-    let names: Vec<String> = answer.schema().fields().iter().map(|field| quoted(&harmless(field.name()))).collect();
-    write!(out, "{}\r\n", shown(names.join(",")))?;
-    for batch in answer.by_ref() {
-        let batch = batch?;
-        let schema = batch.schema();
-        for row in 0..batch.num_rows() {
-            let cells =
-                schema.fields().iter().zip(batch.columns()).map(|(field, column)| cell(&Cell::of(field, column, row)));
-            write!(out, "{}\r\n", shown(cells.collect::<Vec<_>>().join(",")))?;
-        }
-    }
-    Ok(())
+/// A row as a line, with its end.
+pub fn line(batch: &RecordBatch, row: usize) -> String {
+    let schema = batch.schema_ref();
+    let cells = schema.fields().iter().zip(batch.columns()).map(|(field, column)| cell(&Cell::of(field, column, row)));
+    cells.collect::<Vec<_>>().join(",") + "\r\n"
 }
 
 fn cell(cell: &Cell) -> String {
@@ -56,7 +51,7 @@ mod tests {
     fn formulas_are_text_and_quotes_hold() {
         let text = |text: &str| cell(&Cell::Text(text.to_owned()));
         assert_eq!(text("=HYPERLINK(\"http://x\",\"y\")"), "\"'=HYPERLINK(\"\"http://x\"\",\"\"y\"\")\"");
-        assert_eq!([text("+1"), text("-1"), text("@x"), text(" =1")], ["'+1", "'-1", "'@x", "\"' =1\""]);
+        assert_eq!([text("+1"), text("-1"), text("@x"), text(" =1")], ["'+1", "'-1", "'@x", "' =1"]);
         assert_eq!(text("\t=1"), "\"'\t=1\"");
         assert_eq!(text("'=1"), "''=1");
         assert_eq!(cell(&Cell::Bare("-1.5".to_owned())), "-1.5");

@@ -1,0 +1,142 @@
+//! `onrecord export`: rows of a trail in a folder that checks offline.
+
+use std::path::PathBuf;
+
+use export::{ExportError, Exported, Order, RowFormat};
+use query::Search;
+
+use crate::exit::Exit;
+use crate::failure::{Failure, Outcome};
+use crate::filters::{self, Filters};
+use crate::number;
+use crate::object::Object;
+use crate::progress;
+use crate::search::IN_FULL;
+use crate::session::Session;
+use crate::sql::{Bounds, view};
+use crate::style::{GOOD, paint};
+use crate::table::pairs;
+use crate::text::{plain, plain_line};
+
+/// Export records to a folder that proves itself
+///
+/// The folder holds the rows, a manifest, and of each record what leads from its row up to the signed checkpoint. Whoever
+/// gets it checks it without the trail: onrecord verify DIR.
+#[derive(clap::Args)]
+#[command(after_help = AFTER)]
+pub struct Args {
+    /// The trail's folder
+    pub trail: String,
+    /// The folder to write; it must not be there, or be empty
+    #[arg(short, long, value_name = "DIR")]
+    pub output: PathBuf,
+    #[command(flatten)]
+    pub filters: Filters,
+    /// The kind of record, or all
+    #[arg(long, value_name = "KIND", default_value = "decision")]
+    pub kind: String,
+    /// Records at most, the newest [default: all]
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Fields to export, with commas between [default: all of a record]
+    #[arg(long, value_name = "FIELD,...", value_delimiter = ',')]
+    pub columns: Vec<String>,
+    /// How to write the rows
+    #[arg(long, value_enum, default_value_t = Format::Parquet)]
+    pub format: Format,
+    #[command(flatten)]
+    pub bounds: Bounds,
+}
+
+const AFTER: &str = "\
+  onrecord export ./trail -o march --since 2026-03-01..2026-03-31 --format csv
+  onrecord export ./trail -o scores --columns index,time,subject.id,output.score
+  onrecord verify march --policy my-policy
+
+An export of all decisions (no filter but --kind, no --limit) also proves that none is left out.
+docs/evidence.md says what an export proves, and what it shows of a record.";
+
+/// How rows are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Parquet files
+    Parquet,
+    /// RFC 4180, with a line of names; texts that a spreadsheet would take for formulas begin with '
+    Csv,
+    /// One JSON object a line
+    Ndjson,
+}
+
+impl From<Format> for RowFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Parquet => RowFormat::Parquet,
+            Format::Csv => RowFormat::Csv,
+            Format::Ndjson => RowFormat::Ndjson,
+        }
+    }
+}
+
+impl From<ExportError> for Failure {
+    fn from(error: ExportError) -> Self {
+        match error {
+            ExportError::Query(error) => error.into(),
+            ExportError::Taken(_) | ExportError::NotSealed => Failure::of(Exit::WrongUse, &error),
+            error => Failure::of(Exit::CouldNot, &error),
+        }
+    }
+}
+
+pub fn run(session: &Session, args: &Args) -> Outcome {
+    let view = view(session, &args.trail, args.bounds.limits())?;
+    let limit = args.limit.unwrap_or(Search::EVERY);
+    let columns: Vec<String> = match args.columns.is_empty() {
+        true => IN_FULL.map(str::to_owned).to_vec(),
+        false => args.columns.iter().map(|column| column.trim().to_owned()).collect(),
+    };
+    let search = Search { limit, ..args.filters.search(session, filters::kind(&args.kind)?)? };
+    let limited = args.limit.map(|limit| format!(" --limit {limit}")).unwrap_or_default();
+    let asked = format!("--kind {}{}{limited}", args.kind, args.filters);
+    let order = Order { search, asked, columns, format: args.format.into(), file_rows: Order::FILE_ROWS };
+    let mut bar = progress::bar(session, "exporting");
+    let exported = export::write(&session.host, &view, order, &args.output, &mut |done, total| bar.of(done, total));
+    drop(bar);
+    tell(session, args, &exported?)?;
+    Ok(Exit::Done)
+}
+
+fn tell(session: &Session, args: &Args, exported: &Exported) -> Result<(), Failure> {
+    let Exported { manifest, digest } = exported;
+    let size = manifest.evidence.covers.until;
+    if session.json {
+        let object = Object::default().field("folder", &args.output).field("manifest_sha256", digest);
+        let object = object.field("rows", manifest.rows).field("complete", manifest.complete).field("size", size);
+        return session.print(&object.field("counts", manifest.evidence.counts).line());
+    }
+    let bytes: u64 = manifest.files.iter().map(|file| file.bytes).sum();
+    let counts = &manifest.evidence.counts;
+    let mut said = vec![
+        ("query".to_owned(), plain_line(&manifest.evidence.asked)),
+        ("checkpoint".to_owned(), number::of(size, "record", "records")),
+        ("files".to_owned(), format!("{}, {}", manifest.files.len() + 2, number::bytes(bytes))),
+        ("shows".to_owned(), format!("stamp, {}", manifest.parts.join(", "))),
+    ];
+    if let Some(left) = counts.left_off.filter(|left| *left > 0) {
+        said.push(("left off".to_owned(), format!("{} by --limit", number::of(left, "record", "records"))));
+    }
+    if counts.erased_unjudged > 0 {
+        let erased = number::of(counts.erased_unjudged, "erased record", "erased records");
+        said.push(("not judged".to_owned(), format!("{erased}: whether they would match cannot be said")));
+    }
+    said.push(("manifest".to_owned(), digest.clone()));
+    let output = plain(&args.output.display().to_string());
+    let complete = if manifest.complete { "; none is left out, which it proves" } else { "" };
+    session.print(&format!(
+        "{} {output}: {}{complete}\n\n{}\nTo check it anywhere, without the trail:\n  onrecord verify {output} --policy POLICY\n",
+        paint(GOOD, "wrote"),
+        number::of(manifest.rows, "row", "rows"),
+        pairs(session, &said),
+    ))?;
+    session.note("of each part that a column is of, the proofs show all: give the folder to who may see that");
+    Ok(())
+}

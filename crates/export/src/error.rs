@@ -1,0 +1,74 @@
+//! Why an export could not be made or checked.
+
+use std::path::PathBuf;
+
+use host::FileError;
+use query::QueryError;
+
+/// Why an export could not be made. Nothing stands under its name then.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// Something is there already.
+    #[error("{} is there already, and is not an empty folder; name another one", .0.display())]
+    Taken(PathBuf),
+    /// No record is under a checkpoint.
+    #[error("nothing is sealed yet, so nothing can be proved; append records, or run a writer for a second")]
+    NotSealed,
+    /// More rows than an answer may have.
+    #[error("more than {rows} records match; export parts, with --since and --until")]
+    TooMany {
+        /// Rows that an export may have.
+        rows: usize,
+    },
+    /// The stored record is not the one that was sealed (T1).
+    #[error("record {index} is not the one that was sealed, or is not here; run verify on the trail")]
+    Changed {
+        /// The record.
+        index: u64,
+    },
+    /// What was written did not check.
+    #[error("what was written does not check: {0}; run verify on the trail")]
+    Unsound(String),
+    /// The query was refused or could not be answered.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// The trail could not be read.
+    #[error(transparent)]
+    Trail(#[from] trail::SnapshotError),
+    /// The trail's entries could not be read.
+    #[error(transparent)]
+    Entries(#[from] trail::EntriesError),
+    /// A file of the lake could not be read.
+    #[error(transparent)]
+    Lake(#[from] lake::ReadError),
+    /// The disk refused.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Rows could not be written.
+    #[error("{} cannot be written: {cause}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: String,
+    },
+}
+
+/// Why an export could not be checked at all.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// A pinned checkpoint is not one.
+    #[error("{name} is not a checkpoint: {cause}")]
+    Pin {
+        /// Its name.
+        name: String,
+        /// Why.
+        cause: String,
+    },
+    /// A file could not be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The trail could not be asked again.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+}

@@ -1,0 +1,347 @@
+//! Making an export: under a temporary name, checked as its reader will check it, then renamed.
+
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+use arrow_array::Array as _;
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::Int64Type;
+use arrow_schema::SchemaRef;
+use host::{Appender, Host};
+use query::{Asking, Dictionary, RecordColumn, Search, View};
+use record::{Disclosed, Part};
+use tlog::Prover;
+use trail::Snapshot;
+
+use crate::error::ExportError;
+use crate::folder::{Digesting, Temporary, parent, sha256, sum_line};
+use crate::framed;
+use crate::manifest::{ColumnEntry, FORMAT, FileEntry, Filter, HASHES, MANIFEST, Manifest, RECORDS, RowFormat, SUM};
+use crate::rows::{BATCH_ROWS, Rows};
+use crate::spool::{Spool, Wanted};
+use crate::verify::{Outside, verify};
+
+/// Digests that are read from the trail's entries at a time.
+const ENTRIES_CHUNK: u64 = 8_192;
+
+/// What is to be exported.
+#[derive(Debug)]
+pub struct Order {
+    /// Which records. Its columns do not count, and only records under the last checkpoint are looked at.
+    pub search: Search,
+    /// The query as it was given.
+    pub asked: String,
+    /// The fields to export.
+    pub columns: Vec<String>,
+    /// How rows are written.
+    pub format: RowFormat,
+    /// Rows of a file at most.
+    pub file_rows: u64,
+}
+
+impl Order {
+    /// Rows of a file unless it is said otherwise.
+    pub const FILE_ROWS: u64 = 1_000_000;
+}
+
+/// An export that was made.
+#[derive(Debug)]
+pub struct Exported {
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// SHA-256 of its manifest, hexadecimal: whoever is told it can hold all of the export against it.
+    pub digest: String,
+}
+
+/// Exports rows of a view to the folder `target`, which must not be there or be empty. Nothing stands there before all
+/// of it does, durable and checked. `progress` is called with records done and in all.
+pub fn write(
+    host: &Host,
+    view: &View,
+    order: Order,
+    target: &Path,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Exported, ExportError> {
+    let is_empty = |target: &Path| std::fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_none());
+    if target.symlink_metadata().is_ok() && !is_empty(target) {
+        return Err(ExportError::Taken(target.to_owned()));
+    }
+    let snapshot = view.snapshot();
+    let size = snapshot.checkpoint().map(|_| snapshot.sealed()).ok_or(ExportError::NotSealed)?;
+    let search = Search { below: Some(size), columns: vec!["index".to_owned()], ..order.search.clone() };
+    let columns = view.record_columns(&order.columns)?;
+    let (started_ns, started) = (host.now_ns(), host.monotonic());
+    let matched = matched(&view.clone().at(started_ns), &search)?;
+    let cannot = |cause: std::io::Error| ExportError::Write { path: target.to_owned(), cause: cause.to_string() };
+    host.create_dir_all(parent(target), "export")?;
+    let temporary = Temporary::beside(target).map_err(cannot)?;
+    let complete = !search.is_narrowed() && search.limit == Search::EVERY;
+    let mut parts: Vec<Part> = columns.iter().filter_map(RecordColumn::part).collect();
+    parts.sort_unstable();
+    parts.dedup();
+    let wanted = Wanted { matched: &matched, complete, size, kind: search.kind, parts: &parts };
+    let total = 2 * if complete { size } else { matched.len() as u64 };
+    let mut done = 0;
+    let mut step = || {
+        done += 1;
+        progress(done, total);
+    };
+    let spool = Spool::fill(snapshot, &wanted, &temporary.path(), &mut step)?;
+    let mut files = Files::new(host, temporary.path(), order.format, &columns, order.file_rows)?;
+    let mut entries = EntriesAhead { snapshot, digests: Vec::new(), first: 0, size };
+    for item in spool.items() {
+        let (index, item) = item.map_err(cannot)?;
+        let record = Disclosed::read(&item).map_err(|_| ExportError::Changed { index })?;
+        if record.digest() != entries.digest(index)? {
+            return Err(ExportError::Changed { index });
+        }
+        let is_row = search.kind.is_none_or(|kind| kind == record.stamp.kind);
+        files.take(&item, record, is_row)?;
+        step();
+    }
+    let written = files.finish(snapshot, &spool, size)?;
+    if written.rows != matched.len() as u64 {
+        return Err(ExportError::Unsound("another number of records matches than was found".to_owned()));
+    }
+    let asking = Asking {
+        asked: order.asked,
+        run: search.to_sql()?,
+        search: Some(&search),
+        started_ns,
+        took: host.monotonic().saturating_sub(started),
+        returned: written.rows,
+        cut: false,
+    };
+    let evidence = view.clone().at(started_ns).evidence(asking)?;
+    let manifest = Manifest {
+        onrecord_export: FORMAT,
+        evidence,
+        filter: Filter::of(&search),
+        complete,
+        format: order.format,
+        rows: written.rows,
+        records: written.records,
+        parts: parts.iter().map(|part| part.name().to_owned()).collect(),
+        columns: written.columns,
+        fields: written.dictionary.entries(),
+        fields_left_off: written.dictionary.is_full(),
+        files: written.files,
+    };
+    let bytes = manifest.to_bytes().map_err(|error| ExportError::Unsound(error.to_string()))?;
+    let digest = sha256(&bytes);
+    let folder = temporary.path();
+    host.put_new(folder.join(MANIFEST), &bytes, "export")?;
+    host.put_new(folder.join(SUM), sum_line(&digest).as_bytes(), "export")?;
+    read_back(host, &folder)?;
+    host.sync_dir(&folder, "export")?;
+    host.rename(&folder, target, "export")?;
+    temporary.keep();
+    host.sync_dir(parent(target), "export")?;
+    Ok(Exported { manifest, digest })
+}
+
+/// Nothing leaves that does not check.
+fn read_back(host: &Host, folder: &Path) -> Result<(), ExportError> {
+    let report = verify(host, folder, &Outside::default(), &mut |_, _| {});
+    let report = report.map_err(|error| ExportError::Unsound(error.to_string()))?;
+    match report.findings.first() {
+        Some(finding) => Err(ExportError::Unsound(finding.what.clone())),
+        None => Ok(()),
+    }
+}
+
+/// The indices of the records that match, in order.
+pub(crate) fn matched(view: &View, search: &Search) -> Result<Vec<u64>, ExportError> {
+    let mut answer = view.search(search)?;
+    let mut indices = Vec::new();
+    for batch in answer.by_ref() {
+        let batch = batch?;
+        let column = batch.column(0).as_primitive_opt::<Int64Type>();
+        let values = column.into_iter().flat_map(|column| column.iter().flatten());
+        indices.extend(values.filter_map(|index| u64::try_from(index).ok()));
+    }
+    if answer.is_cut() {
+        return Err(ExportError::TooMany { rows: view.limits().rows });
+    }
+    indices.sort_unstable();
+    Ok(indices)
+}
+
+/// The digests in the log, for whoever asks for them by rising index.
+struct EntriesAhead<'a> {
+    snapshot: &'a Snapshot,
+    digests: Vec<record::Digest>,
+    first: u64,
+    size: u64,
+}
+
+impl EntriesAhead<'_> {
+    fn digest(&mut self, index: u64) -> Result<record::Digest, ExportError> {
+        if index < self.first || index - self.first >= self.digests.len() as u64 {
+            self.first = index;
+            let end = (index + ENTRIES_CHUNK).min(self.size);
+            self.digests = self.snapshot.entries().read(index, end)?;
+        }
+        let offset = (index - self.first) as usize;
+        self.digests.get(offset).copied().ok_or(ExportError::Changed { index })
+    }
+}
+
+/// A file that is being written, digested on the way.
+type Out = Digesting<BufWriter<Appender>>;
+
+/// The files of an export, as they are being written.
+struct Files<'a> {
+    host: &'a Host,
+    folder: PathBuf,
+    format: RowFormat,
+    columns: &'a [RecordColumn],
+    schema: SchemaRef,
+    file_rows: u64,
+    records: Out,
+    rows: Option<Rows<Out>>,
+    /// Records whose rows are not written yet.
+    batch: Vec<Disclosed>,
+    in_file: u64,
+    written: Written,
+}
+
+/// What has been written.
+struct Written {
+    files: Vec<FileEntry>,
+    rows: u64,
+    records: u64,
+    columns: Vec<ColumnEntry>,
+    dictionary: Dictionary,
+}
+
+impl<'a> Files<'a> {
+    fn new(
+        host: &'a Host,
+        folder: PathBuf,
+        format: RowFormat,
+        columns: &'a [RecordColumn],
+        file_rows: u64,
+    ) -> Result<Self, ExportError> {
+        let entry = |column: &RecordColumn| ColumnEntry {
+            name: column.name().to_owned(),
+            field: column.field(),
+            kind: column.kind().to_owned(),
+            holds: column.holds(),
+            rows: 0,
+        };
+        let written = Written {
+            files: Vec::new(),
+            rows: 0,
+            records: 0,
+            columns: columns.iter().map(entry).collect(),
+            dictionary: Dictionary::default(),
+        };
+        let records = create(host, &folder.join(RECORDS))?;
+        let schema = RecordColumn::schema(columns);
+        let (batch, file_rows) = (Vec::new(), file_rows.max(1));
+        let mut files =
+            Files { host, folder, format, columns, schema, file_rows, records, rows: None, batch, in_file: 0, written };
+        files.open()?;
+        Ok(files)
+    }
+
+    fn cannot(&self, name: &str, cause: impl std::fmt::Display) -> ExportError {
+        ExportError::Write { path: self.folder.join(name), cause: cause.to_string() }
+    }
+
+    fn rows_name(&self) -> String {
+        Manifest::rows_file(self.format, self.written.files.len())
+    }
+
+    fn open(&mut self) -> Result<(), ExportError> {
+        let out = create(self.host, &self.folder.join(self.rows_name()))?;
+        let rows = Rows::new(out, self.format, &self.schema);
+        self.rows = Some(rows.map_err(|error| self.cannot(&self.rows_name(), error))?);
+        self.in_file = 0;
+        Ok(())
+    }
+
+    /// Takes the next record, and its row.
+    fn take(&mut self, item: &[u8], record: Disclosed, is_row: bool) -> Result<(), ExportError> {
+        framed::write(&mut self.records, item).map_err(|error| self.cannot(RECORDS, error))?;
+        self.written.records += 1;
+        if !is_row {
+            return Ok(());
+        }
+        if let Some(parts) = record.parts() {
+            let seen = self.written.dictionary.see(parts);
+            seen.map_err(|_| ExportError::Changed { index: record.index })?;
+        }
+        self.batch.push(record);
+        // A file that is full is closed once there is a row for the next.
+        let room = Some(self.file_rows - self.in_file).filter(|room| *room > 0).unwrap_or(self.file_rows);
+        if self.batch.len() == BATCH_ROWS || self.batch.len() as u64 == room { self.write_rows() } else { Ok(()) }
+    }
+
+    fn write_rows(&mut self) -> Result<(), ExportError> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        if self.in_file == self.file_rows {
+            self.close()?;
+            self.open()?;
+        }
+        let rows = RecordColumn::rows(self.columns, &self.batch)?;
+        for (entry, column) in self.written.columns.iter_mut().zip(rows.columns()) {
+            entry.rows += (column.len() - column.null_count()) as u64;
+        }
+        let name = self.rows_name();
+        if let Some(out) = &mut self.rows {
+            out.write(&rows)
+                .map_err(|error| ExportError::Write { path: self.folder.join(&name), cause: error.to_string() })?;
+        }
+        self.in_file += self.batch.len() as u64;
+        self.written.rows += self.batch.len() as u64;
+        self.batch.clear();
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), ExportError> {
+        let name = self.rows_name();
+        if let Some(rows) = self.rows.take() {
+            let out = rows.finish().map_err(|error| self.cannot(&name, error))?;
+            self.written.files.push(entry(out, &self.folder.join(&name), &name, Some(self.in_file))?);
+        }
+        Ok(())
+    }
+
+    /// The rest of the rows, and the hashes from the records to the root.
+    fn finish(mut self, snapshot: &Snapshot, spool: &Spool, size: u64) -> Result<Written, ExportError> {
+        self.write_rows()?;
+        self.close()?;
+        let mut hashes = create(self.host, &self.folder.join(HASHES))?;
+        let mut failed = None;
+        let proved = Prover::new(snapshot.entries(), size).shared(spool.indices(), &mut |hash| {
+            failed = failed.take().or_else(|| hashes.write_all(hash.as_bytes()).err());
+        });
+        proved.map_err(|error| ExportError::Unsound(error.to_string()))?;
+        if let Some(error) = failed {
+            return Err(self.cannot(HASHES, error));
+        }
+        let (records, folder) = (self.records, self.folder);
+        self.written.files.push(entry(records, &folder.join(RECORDS), RECORDS, None)?);
+        self.written.files.push(entry(hashes, &folder.join(HASHES), HASHES, None)?);
+        Ok(self.written)
+    }
+}
+
+fn create(host: &Host, path: &Path) -> Result<Out, ExportError> {
+    let file = host.create_new(path, "export")?;
+    Ok(Digesting::new(BufWriter::with_capacity(1 << 17, file.into_appender(0))))
+}
+
+/// Makes a file durable.
+fn entry(out: Out, path: &Path, name: &str, rows: Option<u64>) -> Result<FileEntry, ExportError> {
+    let (bytes, sha256) = (out.bytes, out.digest());
+    let appender = out.inner.into_inner();
+    let appender = appender
+        .map_err(|error| ExportError::Write { path: path.to_owned(), cause: error.into_error().to_string() })?;
+    appender.finish()?;
+    Ok(FileEntry { name: name.to_owned(), bytes, sha256, rows })
+}

@@ -1,0 +1,142 @@
+//! A trail with records of all shapes in it, settled and hot, whole and erased; and exports of it.
+
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use export::{Exported, Order, Outside, Report, RowFormat, verify, write};
+use host::Host;
+use query::{Engine, Limits, Policy, Search, View};
+use record::JsonParser;
+use trail::{Folder, Intake, KeyFolder, Options, Outcome, Reader, Writer, init};
+
+pub struct Trail {
+    pub temp: tempfile::TempDir,
+    pub host: Host,
+    pub folder: Folder,
+    engine: Engine,
+}
+
+/// Records of the trail.
+pub const RECORDS: u64 = 60;
+
+static TRAIL: LazyLock<Trail> = LazyLock::new(|| Trail::holding(40, 20));
+
+/// One trail for all tests that only read it.
+pub fn shared() -> &'static Trail {
+    &TRAIL
+}
+
+fn text(nth: u64) -> String {
+    let id = |nth: u64| format!("0190a5c2-7b1e-7c3a-9d55-{nth:012x}");
+    if nth % 5 == 4 {
+        let (id, about) = (id(nth), id(nth - 1));
+        return format!(r#"{{"id":"{id}","kind":"outcome","about":"{about}","output":{{"label":"good"}}}}"#);
+    }
+    let odd = ["=1+1", "'quoted", "a,\"b\"\r\nc", "\u{202e}left", "", " blank "][nth as usize % 6];
+    let number = ["1", "0.1", "-2.5e300", "18446744073709551615", "NaN", "1e-7"][nth as usize % 6];
+    let maybe = if nth % 3 == 0 { "\"text\"" } else { "3" };
+    let (id, model, adverse, odd) = (id(nth), nth % 2, nth % 2 == 0, serde_json::Value::from(odd));
+    format!(
+        r#"{{"id":"{id}","time":"2024-06-01T12:00:00.123456789Z","model":{{"name":"m{model}","version":"1"}},
+        "profile":["reg-b"],"producer":{{"name":"api","seq":{nth}}},"result":{{"class":"deny","adverse":{adverse}}},
+        "subject":{{"id":"s-{nth}"}},"output":[1,{nth}.5],"inputs":{{"number":{number},"list":[1,2.5],"none":null,
+        "odd key":{{"deep":{nth}}},"maybe":{maybe},"text":{odd}}}}}"#
+    )
+}
+
+impl Trail {
+    pub fn holding(settled: u64, hot: u64) -> Trail {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = Folder::new(temp.path().join("trail"));
+        let keys = KeyFolder(temp.path().join("keys"));
+        let host = Host::system();
+        init(&host, &folder, Some("example.com/export"), &keys).unwrap();
+        let settle_every = std::time::Duration::from_secs(1_000_000);
+        let options =
+            Options { compact: false, scrub: None, settle_every, settle_bytes: u64::MAX, ..Options::default() };
+        let writer = Writer::open(&host, &folder, &keys, options).unwrap();
+        append(&writer, 0..settled);
+        writer.wait_sealed().unwrap();
+        writer.settle().unwrap();
+        append(&writer, settled..settled + hot);
+        writer.wait_sealed().unwrap();
+        // Closing it would settle what is hot.
+        std::mem::forget(writer);
+        let engine = Engine::new(&host, Limits { threads: 2, ..Limits::default() }).unwrap();
+        Trail { temp, host, folder, engine }
+    }
+
+    pub fn view(&self) -> View {
+        let snapshot = Reader::new(&self.host, &self.folder).snapshot().unwrap();
+        self.engine.view(snapshot, Policy::default()).unwrap()
+    }
+
+    pub fn export(&self, name: &str, search: Search, columns: &[&str], format: RowFormat, file_rows: u64) -> Export {
+        let folder = self.temp.path().join(name);
+        let columns = columns.iter().map(|column| (*column).to_owned()).collect();
+        let order = Order { search, asked: "a test".to_owned(), columns, format, file_rows };
+        let exported = write(&self.host, &self.view(), order, &folder, &mut |_, _| {}).unwrap();
+        Export { folder, exported }
+    }
+}
+
+fn append(writer: &Writer, nths: std::ops::Range<u64>) {
+    for nth in nths {
+        let text = text(nth);
+        let record = JsonParser::new(record::Limits::DEFAULT).parse(text.as_bytes());
+        let record = record.unwrap_or_else(|error| panic!("{error}: {text}"));
+        let outcomes = writer.append(vec![record], Intake::Import).unwrap();
+        assert!(matches!(outcomes[..], [Outcome::Kept(_)]));
+    }
+}
+
+pub struct Export {
+    pub folder: PathBuf,
+    pub exported: Exported,
+}
+
+pub fn every() -> Search {
+    Search { kind: None, ..Search::new(["index"], Search::EVERY) }
+}
+
+pub fn decisions() -> Search {
+    Search::new(["index"], Search::EVERY)
+}
+
+pub fn check(folder: &Path) -> Report {
+    verify(&Host::system(), folder, &Outside::default(), &mut |_, _| {}).unwrap()
+}
+
+pub fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+/// What is in all of a record.
+pub const ALL: [&str; 22] = [
+    "index",
+    "id",
+    "kind",
+    "time",
+    "time_ns",
+    "received",
+    "time_source",
+    "about",
+    "model.name",
+    "model.version",
+    "producer.seq",
+    "result.adverse",
+    "profile",
+    "subject.id",
+    "inputs.number",
+    "inputs.list",
+    "inputs.text",
+    "inputs[\"odd key\"].deep",
+    "inputs.maybe:str",
+    "inputs:json",
+    "output:json",
+    "context:json",
+];
