@@ -81,7 +81,7 @@ docs/sql.md says what EXPR can be, and how a field is named.";
 const IN_A_LINE: [&str; 7] = ["index", "time", "id", "model.name", "model.version", "subject.id", "output:json"];
 
 /// What a program gets: all of it.
-pub const IN_FULL: [&str; 16] = [
+const IN_FULL: [&str; 16] = [
     "index",
     "id",
     "kind",
