@@ -77,7 +77,7 @@ fn text(session: &Session, folder: &Path, report: &Report) -> String {
         pair("files", format!("{} digested", number::count(report.files))),
         pair("manifest", report.manifest_sha256.clone()),
     ];
-    if report.complete {
+    if report.complete && report.verdict.is_good() {
         checked.push(pair("complete", "no record of that kind below the checkpoint can be missing".to_owned()));
     }
     if report.erased > 0 {

@@ -11,7 +11,6 @@ use crate::filters::{self, Filters};
 use crate::number;
 use crate::object::Object;
 use crate::progress;
-use crate::search::IN_FULL;
 use crate::session::Session;
 use crate::sql::{Bounds, view};
 use crate::style::{GOOD, paint};
@@ -56,6 +55,33 @@ const AFTER: &str = "\
 An export of all decisions (no filter but --kind, no --limit) also proves that none is left out.
 docs/evidence.md says what an export proves, and what it shows of a record.";
 
+/// All of a record.
+const EVERYTHING: [&str; 23] = [
+    "index",
+    "id",
+    "kind",
+    "time",
+    "time_ns",
+    "time_source",
+    "received",
+    "about",
+    "clock:json",
+    "producer:json",
+    "trace:json",
+    "model:json",
+    "result:json",
+    "sampling:json",
+    "profile",
+    "error",
+    "inputs_withheld",
+    "subject:json",
+    "inputs:json",
+    "parameters:json",
+    "output:json",
+    "explanation:json",
+    "context:json",
+];
+
 /// How rows are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
@@ -91,7 +117,7 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
     let view = view(session, &args.trail, args.bounds.limits())?;
     let limit = args.limit.unwrap_or(Search::EVERY);
     let columns: Vec<String> = match args.columns.is_empty() {
-        true => IN_FULL.map(str::to_owned).to_vec(),
+        true => EVERYTHING.map(str::to_owned).to_vec(),
         false => args.columns.iter().map(|column| column.trim().to_owned()).collect(),
     };
     let search = Search { limit, ..args.filters.search(session, filters::kind(&args.kind)?)? };

@@ -63,7 +63,7 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
     let groups = view.groups(&asked)?;
     match args.format {
         Some(format) if format != Format::Table => {
-            return rows::write(session, format, Answer::of_rows(batch(&groups)?), "group", "groups");
+            return Ok(rows::write(session, format, Answer::of_rows(batch(&groups)?), "group", "groups")?.exit);
         }
         None if session.json => session.print(&json(&groups)?)?,
         _ => session.print(&text(session, &groups))?,

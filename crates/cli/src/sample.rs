@@ -78,7 +78,7 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
     })?;
     match args.format {
         Some(format) if format != Format::Table => {
-            return rows::write(session, format, Answer::of_rows(batch(&certificate)?), "record", "records");
+            return Ok(rows::write(session, format, Answer::of_rows(batch(&certificate)?), "record", "records")?.exit);
         }
         None if session.json => session.print(&certificate.to_json())?,
         _ => session.print(&text(session, args, &certificate))?,

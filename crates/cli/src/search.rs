@@ -50,7 +50,7 @@ docs/sql.md says what EXPR can be, and how a field is named.";
 const IN_A_LINE: [&str; 7] = ["index", "time", "id", "model.name", "model.version", "subject.id", "output:json"];
 
 /// What a program gets: all of it.
-pub const IN_FULL: [&str; 16] = [
+const IN_FULL: [&str; 16] = [
     "index",
     "id",
     "kind",
@@ -74,7 +74,8 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
     let view = view(session, &args.trail, args.bounds.limits())?;
     let search = search(session, args, format)?;
     let run = search.to_sql()?;
-    let asking = evidence::Asking::new(session, format!("--kind {}{} --limit {}", args.kind, args.filters, args.limit), run);
+    let asking =
+        evidence::Asking::new(session, format!("--kind {}{} --limit {}", args.kind, args.filters, args.limit), run);
     let told = rows::write(session, format, view.clone().at(asking.started_ns).search(&search)?, "record", "records")?;
     if let Some(file) = &args.evidence {
         evidence::write(session, &view, asking, Some(&search), &told, file)?;

@@ -21,7 +21,7 @@ const GROUP_ROWS: usize = 32_768;
 
 /// A file with rows that is being written.
 pub(crate) enum Rows<W: Write + Send> {
-    Parquet(ArrowWriter<W>),
+    Parquet(Box<ArrowWriter<W>>),
     Csv(W),
     Ndjson(W, json::Objects),
 }
@@ -34,7 +34,7 @@ impl<W: Write + Send> Rows<W> {
                     .set_compression(Compression::ZSTD(ZstdLevel::default()))
                     .set_max_row_group_row_count(Some(GROUP_ROWS))
                     .build();
-                Rows::Parquet(ArrowWriter::try_new(out, SchemaRef::clone(schema), Some(properties))?)
+                Rows::Parquet(Box::new(ArrowWriter::try_new(out, SchemaRef::clone(schema), Some(properties))?))
             }
             RowFormat::Csv => {
                 out.write_all(csv::head(schema).as_bytes())?;

@@ -83,10 +83,10 @@ pub use groups::{Compared, FourFifths, Group, Groups, GroupsAsked};
 pub use limits::Limits;
 pub use mask::{Mask, Policy};
 pub use reconcile::{Agreement, BadRow, By, Labels, LeftOut, Reconciled, Row, Theirs, TheirsError};
+pub use record_rows::RecordColumn;
 pub use sample::{
     CERTIFICATE_BYTES_MAX, Certificate, Chosen, NONCE_BYTES_MAX, SAMPLE_MAX, SampleAsked, SampleError, SampleReport,
 };
-pub use record_rows::RecordColumn;
 pub use search::Search;
 pub use statistics::Interval;
 pub use times::Span;

@@ -5,9 +5,9 @@ use export::{ExportError, Order, RowFormat, write};
 use proptest::prelude::*;
 use query::{RecordColumn, Search};
 use record::Disclosed;
-use trail::Verdict;
+use trail::{Severity, Verdict};
 
-use crate::trail_of::{ALL, RECORDS, check, decisions, every, shared};
+use crate::trail_of::{ALL, RECORDS, Trail, check, decisions, every, shared};
 
 fn names() -> Vec<String> {
     ALL.iter().map(|name| (*name).to_owned()).collect()
@@ -90,6 +90,29 @@ fn nothing_is_written_over_and_nothing_partial_is_left() {
     // An empty folder is as good as none.
     write(&trail.host, &trail.view(), order(&["index"]), &inside, &mut |_, _| {}).unwrap();
     assert_eq!(check(&inside).verdict, Verdict::Consistent);
+}
+
+#[test]
+fn what_was_erased_is_counted_and_what_was_erased_since_is_told_apart() {
+    let trail = Trail::holding(30, 0);
+    let adverse = || Search { matches: Some("result.adverse".to_owned()), ..decisions() };
+    let before = trail.export("before", adverse(), &["index", "inputs.number"], RowFormat::Csv, 100);
+    trail.erase(&[6], &["envelope", "subject", "inputs", "parameters", "output", "explanation", "context"]);
+    trail.erase(&[8], &["inputs"]);
+    // The export that was made before is as good as it was, and the trail can no longer tell whether 6 belongs to it.
+    let mut report = check(&before.folder);
+    export::again(&before.folder, &trail.view(), &mut report).unwrap();
+    let found: Vec<_> = report.findings.iter().map(|found| (found.severity, found.index)).collect();
+    assert_eq!((report.verdict, found), (Verdict::Consistent, vec![(Severity::Note, Some(6))]));
+    let after = trail.export("after", adverse(), &["index", "inputs.number"], RowFormat::Csv, 100);
+    let counts = after.exported.manifest.evidence.counts;
+    assert_eq!((counts.erased_matched, counts.erased_unjudged), (Some(1), 1));
+    assert_eq!(check(&after.folder).erased, 1);
+    let all = trail.export("all", decisions(), &["index", "inputs.number"], RowFormat::Csv, 100);
+    let report = check(&all.folder);
+    assert_eq!((report.verdict, report.erased, report.complete), (Verdict::Consistent, 2, true));
+    let rows = std::fs::read_to_string(all.folder.join("rows-0001.csv")).unwrap();
+    assert!(rows.contains("\r\n6,\r\n") && rows.contains("\r\n8,\r\n"), "{rows}");
 }
 
 proptest! {

@@ -7,7 +7,7 @@ use export::{Exported, Order, Outside, Report, RowFormat, verify, write};
 use host::Host;
 use query::{Engine, Limits, Policy, Search, View};
 use record::JsonParser;
-use trail::{Folder, Intake, KeyFolder, Options, Outcome, Reader, Writer, init};
+use trail::{Erasure, Folder, Intake, KeyFolder, Options, Outcome, Reader, Writer, init};
 
 pub struct Trail {
     pub temp: tempfile::TempDir,
@@ -34,8 +34,8 @@ fn text(nth: u64) -> String {
     }
     let odd = ["=1+1", "'quoted", "a,\"b\"\r\nc", "\u{202e}left", "", " blank "][nth as usize % 6];
     let number = ["1", "0.1", "-2.5e300", "18446744073709551615", "NaN", "1e-7"][nth as usize % 6];
-    let maybe = if nth % 3 == 0 { "\"text\"" } else { "3" };
-    let (id, model, adverse, odd) = (id(nth), nth % 2, nth % 2 == 0, serde_json::Value::from(odd));
+    let maybe = if nth.is_multiple_of(3) { "\"text\"" } else { "3" };
+    let (id, model, adverse, odd) = (id(nth), nth % 2, nth.is_multiple_of(2), serde_json::Value::from(odd));
     format!(
         r#"{{"id":"{id}","time":"2024-06-01T12:00:00.123456789Z","model":{{"name":"m{model}","version":"1"}},
         "profile":["reg-b"],"producer":{{"name":"api","seq":{nth}}},"result":{{"class":"deny","adverse":{adverse}}},
@@ -51,17 +51,17 @@ impl Trail {
         let keys = KeyFolder(temp.path().join("keys"));
         let host = Host::system();
         init(&host, &folder, Some("example.com/export"), &keys).unwrap();
-        let settle_every = std::time::Duration::from_secs(1_000_000);
-        let options =
-            Options { compact: false, scrub: None, settle_every, settle_bytes: u64::MAX, ..Options::default() };
-        let writer = Writer::open(&host, &folder, &keys, options).unwrap();
+        let writer = Writer::open(&host, &folder, &keys, options()).unwrap();
         append(&writer, 0..settled);
         writer.wait_sealed().unwrap();
         writer.settle().unwrap();
         append(&writer, settled..settled + hot);
         writer.wait_sealed().unwrap();
-        // Closing it would settle what is hot.
-        std::mem::forget(writer);
+        match hot {
+            0 => writer.close().unwrap(),
+            // It would settle what is hot.
+            _ => std::mem::forget(writer),
+        }
         let engine = Engine::new(&host, Limits { threads: 2, ..Limits::default() }).unwrap();
         Trail { temp, host, folder, engine }
     }
@@ -71,6 +71,16 @@ impl Trail {
         self.engine.view(snapshot, Policy::default()).unwrap()
     }
 
+    /// Erases these parts of some records.
+    pub fn erase(&self, indices: &[u64], parts: &[&str]) {
+        let keys = KeyFolder(self.temp.path().join("keys"));
+        let writer = Writer::open(&self.host, &self.folder, &keys, options()).unwrap();
+        let parts = parts.iter().map(|part| (*part).to_owned()).collect();
+        let (id, basis, by) = (self.host.uuid_v7(), "GDPR 17".to_owned(), "dpo".to_owned());
+        writer.erase(&Erasure { id, indices: indices.to_vec(), parts, basis, by }).unwrap();
+        writer.close().unwrap();
+    }
+
     pub fn export(&self, name: &str, search: Search, columns: &[&str], format: RowFormat, file_rows: u64) -> Export {
         let folder = self.temp.path().join(name);
         let columns = columns.iter().map(|column| (*column).to_owned()).collect();
@@ -78,6 +88,12 @@ impl Trail {
         let exported = write(&self.host, &self.view(), order, &folder, &mut |_, _| {}).unwrap();
         Export { folder, exported }
     }
+}
+
+fn options() -> Options {
+    // Nothing happens but what a test does.
+    let settle_every = std::time::Duration::from_secs(1_000_000);
+    Options { compact: false, scrub: None, settle_every, settle_bytes: u64::MAX, ..Options::default() }
 }
 
 fn append(writer: &Writer, nths: std::ops::Range<u64>) {
