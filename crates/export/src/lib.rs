@@ -5,7 +5,7 @@
 //! write    view ─ which records? ─► spool, by index ─► records.cbor ─► rows-0001.parquet …     write, spool
 //!                                        └─ digest = entry?        └─► hashes ─► manifest.json
 //!                                     all of it verified, then renamed into place
-//! verify   manifest ─► files' digests ─► each record ─► its row, and its leaf ─► root = the signed one       verify
+//! verify   manifest ─► files' digests ─► each record ─► its row, and its leaf ─► root = the signed one       verify, walk
 //! again    the trail extends that checkpoint ─► the same query over the same records ─► the same rows        again
 //! ```
 //!

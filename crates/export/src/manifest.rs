@@ -26,7 +26,7 @@ pub const SUM: &str = "manifest.json.sha256";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// [`FORMAT`].
+    /// The version of the format: 1.
     pub onrecord_export: u64,
     /// What was asked, over which records, under which checkpoint, and what came of it.
     pub evidence: Evidence,
