@@ -5,6 +5,7 @@ use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
+use tlog::Hash;
 
 use crate::manifest::MANIFEST;
 
@@ -41,11 +42,7 @@ pub(crate) fn digest(path: &Path) -> io::Result<(u64, String)> {
 
 /// SHA-256, hexadecimal.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    Hash(Sha256::digest(bytes).into()).to_string()
 }
 
 /// The line of `manifest.json.sha256`, as sha256sum writes it.
@@ -102,7 +99,7 @@ impl<W: Write> Digesting<W> {
     }
 
     pub(crate) fn digest(&self) -> String {
-        hex(&self.hash.clone().finalize())
+        Hash(self.hash.clone().finalize().into()).to_string()
     }
 }
 

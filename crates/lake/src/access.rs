@@ -1,4 +1,4 @@
-//! What a query engine over the lake needs of it: single files looked into, records as columns, columns as sections.
+//! What a query engine over the lake needs of it: records as columns, columns as sections.
 //!
 //! An engine reads the files' columns by itself. What a column or a remainder *means* stays here.
 
@@ -11,32 +11,7 @@ use crate::assemble::{RowError, Rows};
 use crate::columns::Columns;
 use crate::facts::Facts;
 use crate::layout::Layout;
-use crate::manifest::Manifest;
-use crate::reader::ReadError;
 use crate::shred::{ShredError, Shredder};
-use crate::snapshot::{Found, Lookup, Snapshot};
-
-impl Snapshot {
-    /// As [`Snapshot::look_up`] in one file: for whoever knows which files may hold the values.
-    pub fn look_up_in(
-        &self,
-        file: &Manifest,
-        column: Lookup,
-        values: &[&str],
-    ) -> Result<Vec<(usize, Found)>, ReadError> {
-        let reader = self.reader(file)?;
-        let hits = reader.rows_of_text(column.column(), values, self.filters())?;
-        let rows: Vec<u64> = hits.iter().map(|(_, row)| *row).collect();
-        let placed = reader.rows(&rows)?;
-        let found = placed.into_iter().map(|placed| Found { file: file.path.clone(), placed });
-        Ok(hits.into_iter().map(|(place, _)| place).zip(found).collect())
-    }
-
-    /// Whether that file may hold a record with that id, as far as the log knows.
-    pub fn may_hold_id(file: &Manifest, id: &str) -> bool {
-        (&*file.min_id..=&*file.max_id).contains(&id)
-    }
-}
 
 /// Records as the rows of a data file would have them, in the order given, each with its index: every column of the
 /// table in which one of them has a value.

@@ -20,7 +20,6 @@ use lake::Manifest;
 use parking_lot::Mutex;
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::AsyncFileReader;
-use parquet::bloom_filter::Sbbf;
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::reader::{ChunkReader, Length};
@@ -30,20 +29,14 @@ use crate::error::QueryError;
 /// Fault points are `query.<operation>`.
 const STEP: &str = "query";
 
-/// Bloom filters by row group and leaf; none where the file has none.
-type Filters = HashMap<(usize, usize), Option<Arc<Sbbf>>>;
-
 /// A data file that is open.
 #[derive(Debug)]
 pub(crate) struct OpenFile {
-    name: String,
     file: DurableFile,
     bytes: u64,
     metadata: Arc<ParquetMetaData>,
     /// Bytes of Bloom filters that were asked for, by where they stand.
     filter_bytes: Mutex<HashMap<Range<u64>, Bytes>>,
-    /// Bloom filters that were looked into.
-    filters: Mutex<Filters>,
 }
 
 /// What was opened lately, most lately last, and how many bytes of memory it takes.
@@ -115,9 +108,8 @@ impl OpenFile {
         if claimed != Some(manifest.rows) {
             return Err(unreadable(&format!("it has {claimed:?} rows, and the log says {}", manifest.rows)));
         }
-        let name = manifest.path.clone();
         let metadata = Arc::new(metadata);
-        Ok(Self { name, file, bytes, metadata, filter_bytes: Mutex::default(), filters: Mutex::default() })
+        Ok(Self { file, bytes, metadata, filter_bytes: Mutex::default() })
     }
 
     pub(crate) fn metadata(&self) -> &Arc<ParquetMetaData> {
@@ -151,40 +143,6 @@ impl OpenFile {
     fn leaf(&self, column: &str) -> Option<usize> {
         let schema = self.metadata.file_metadata().schema_descr();
         (0..schema.num_columns()).find(|leaf| *schema.column(*leaf).path().parts() == [column.to_owned()])
-    }
-
-    /// Whether a column may hold one of `values`, as its Bloom filters have it.
-    pub(crate) fn may_hold(&self, column: &str, values: &[&str]) -> std::result::Result<bool, QueryError> {
-        let Some(leaf) = self.leaf(column) else { return Ok(false) };
-        for group in 0..self.metadata.num_row_groups() {
-            let filter = self.filter(group, leaf)?;
-            if filter.is_none_or(|filter| values.iter().any(|value| filter.check(*value))) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    fn filter(&self, group: usize, leaf: usize) -> std::result::Result<Option<Arc<Sbbf>>, QueryError> {
-        if let Some(filter) = self.filters.lock().get(&(group, leaf)) {
-            return Ok(filter.clone());
-        }
-        let column = self.metadata.row_group(group).column(leaf);
-        let read =
-            lake::guarded(|| Sbbf::read_from_column_chunk(column, &Chunks { file: &self.file, bytes: self.bytes }));
-        let unreadable = |cause: &dyn std::fmt::Display| {
-            QueryError::Read(format!(
-                "a Bloom filter of file {:?} cannot be read: {cause}; verify the trail",
-                self.name
-            ))
-        };
-        let filter = read.map_err(|panic| unreadable(&panic))?.map_err(|error| unreadable(&error))?.map(Arc::new);
-        // The library looks into a block of it without asking whether there is one.
-        if filter.as_ref().is_some_and(|filter| filter.num_blocks() == 0) {
-            return Err(unreadable(&"it has no blocks"));
-        }
-        self.filters.lock().insert((group, leaf), filter.clone());
-        Ok(filter)
     }
 
     /// Whether those bytes begin a Bloom filter.
@@ -228,7 +186,7 @@ impl ChunkReader for Chunks<'_> {
     type T = bytes::buf::Reader<Bytes>;
 
     fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
-        // Asked for a Bloom filter's header alone, which is some twenty bytes.
+        // Asked for a header, or the end of the footer, alone: some twenty bytes.
         const HEADER_BYTES_MAX: u64 = 4_096;
         let length = self.bytes.saturating_sub(start).min(HEADER_BYTES_MAX);
         Ok(bytes::Buf::reader(self.get_bytes(start, usize::try_from(length)?)?))

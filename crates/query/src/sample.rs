@@ -9,8 +9,7 @@ mod certificate;
 mod check;
 mod draw;
 
-use record::Digest;
-use tlog::{Prover, SignedCheckpoint, leaf_hash, verify_inclusion};
+use tlog::{Hash, Prover, SignedCheckpoint, leaf_hash, verify_inclusion};
 use uuid::Uuid;
 
 use crate::columns::Columns;
@@ -181,16 +180,17 @@ impl View {
     fn sealed(&self, drawn: Drawn, pin: &SignedCheckpoint) -> Result<Chosen, SampleError> {
         let index = drawn.index;
         let digest = self.sealed_digest(index, pin)?;
-        Ok(Chosen { index, id: drawn.id.hyphenated().to_string(), hash: certificate::hex(&drawn.hash), digest })
+        Ok(Chosen { index, id: drawn.id.hyphenated().to_string(), hash: Hash(drawn.hash).to_string(), digest })
     }
 
     fn sealed_digest(&self, index: u64, pin: &SignedCheckpoint) -> Result<String, SampleError> {
         let read = |error: &dyn std::fmt::Display| QueryError::Read(error.to_string());
         let found = self.snapshot.get(index).map_err(|error| read(&error))?;
-        let Digest(digest) = found.ok_or(SampleError::Changed { index })?.digest;
+        let digest = found.ok_or(SampleError::Changed { index })?.digest;
         let (size, root) = (pin.checkpoint().size(), pin.checkpoint().root());
         let path = Prover::new(self.snapshot.entries(), size).inclusion(index).map_err(|error| read(&error))?;
-        verify_inclusion(&leaf_hash(&digest), index, size, &root, &path).map_err(|_| SampleError::Changed { index })?;
-        Ok(certificate::hex(&digest))
+        verify_inclusion(&leaf_hash(&digest.0), index, size, &root, &path)
+            .map_err(|_| SampleError::Changed { index })?;
+        Ok(digest.to_string())
     }
 }

@@ -586,8 +586,8 @@ fn profile<'a>(reader: &mut Reader<'a>, path: At<'_>) -> Result<Vec<&'a str>> {
 
 fn kind(reader: &mut Reader<'_>, path: At<'_>) -> Result<Kind> {
     let text = text(reader, path, "the name of a kind (text)")?;
-    Kind::all().find(|kind| kind.name().as_bytes() == text).ok_or_else(|| {
-        let text = String::from_utf8_lossy(text);
+    let text = String::from_utf8_lossy(text);
+    Kind::from_name(&text).ok_or_else(|| {
         let nearest = nearest(&text, Kind::all().map(Kind::name));
         RecordError::new(path.path(), Fault::UnknownKind { got: shorten(&text), nearest })
     })

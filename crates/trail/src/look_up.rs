@@ -26,6 +26,18 @@ impl Latest {
 }
 
 impl Snapshot {
+    /// Every record that has one of `values` in that column, by index.
+    ///
+    /// Records in which the column could not hold the value, as a `subject.id` that is a number, are not found so.
+    pub fn look_up(&self, column: Lookup, values: &[&str]) -> Result<Vec<Found>, SnapshotError> {
+        let settled = self.lake.look_up(column, values)?;
+        let mut found: Vec<Found> = settled.into_iter().map(|(_, found)| self.settled_record(found)).collect();
+        found.sort_by_key(|found| found.index);
+        let has_one = |hot: &&Arc<HotRecord>| values.iter().any(|value| has(&hot.stored, column, value));
+        found.extend(self.hot.iter().filter(has_one).map(found_hot));
+        Ok(found)
+    }
+
     /// The records that have each of these values in its column: how many, and the `max` newest.
     pub fn latest(&self, wanted: &[(Lookup, &str)], max: usize) -> Result<Latest, SnapshotError> {
         let lake::Latest { mut total, found } = self.lake.latest(wanted, max)?;

@@ -159,12 +159,7 @@ impl Snapshot {
 
     /// The records that are about the decision with this id, in order: outcomes, overrides, late explanations.
     pub fn about(&self, id: &Uuid) -> Result<Vec<Found>, SnapshotError> {
-        let text = id.hyphenated().to_string();
-        let settled = self.lake.look_up(lake::Lookup::About, &[&text])?;
-        let mut found: Vec<Found> = settled.into_iter().map(|(_, found)| self.settled_record(found)).collect();
-        found.sort_by_key(|found| found.index);
-        found.extend(self.hot.iter().filter(|record| is_about(&record.stored, id)).map(found_hot));
-        Ok(found)
+        self.look_up(lake::Lookup::About, &[&id.to_string()])
     }
 
     /// The erasures that name a record, in the order in which they were declared.
@@ -227,9 +222,4 @@ impl Snapshot {
 
 pub(crate) fn found_hot(hot: &Arc<HotRecord>) -> Found {
     Found { index: hot.index, stored: hot.stored.clone(), digest: hot.digest, place: None }
-}
-
-fn is_about(stored: &Stored, id: &Uuid) -> bool {
-    let envelope = stored.parts().and_then(|parts| parts.get(Part::Envelope));
-    envelope.and_then(|canonical| Envelope::read(canonical).ok()).is_some_and(|envelope| envelope.about == Some(*id))
 }

@@ -76,7 +76,3 @@ impl Certificate {
         serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
     }
 }
-
-pub(super) fn hex(bytes: &[u8; 32]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}

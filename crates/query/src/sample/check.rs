@@ -5,11 +5,11 @@
 //! that is not found must be a tombstone.
 
 use chrono::DateTime;
-use tlog::SignedCheckpoint;
+use tlog::{Hash, SignedCheckpoint};
 use trail::Verdict;
 use uuid::Uuid;
 
-use super::certificate::{Certificate, Chosen, hex};
+use super::certificate::{Certificate, Chosen};
 use super::draw::number;
 use super::{Population, SAMPLE_MAX, SampleError};
 use crate::statement;
@@ -67,7 +67,7 @@ impl View {
         // Where all of the population was taken, nothing of it can be left out.
         let all = certificate.population <= certificate.n;
         for drawn in &again.drawn {
-            let hash = hex(&drawn.hash);
+            let hash = Hash(drawn.hash).to_string();
             let belongs = all || certificate.threshold.as_ref().is_some_and(|threshold| hash <= *threshold);
             let named = certificate.chosen.iter().find(|chosen| chosen.hash == hash);
             match named {
@@ -85,7 +85,11 @@ impl View {
         }
         let mut erased_since = 0;
         for chosen in &certificate.chosen {
-            if !again.drawn.iter().any(|drawn| drawn.index == chosen.index && hex(&drawn.hash) == chosen.hash) {
+            if !again
+                .drawn
+                .iter()
+                .any(|drawn| drawn.index == chosen.index && Hash(drawn.hash).to_string() == chosen.hash)
+            {
                 if !self.is_erased(chosen)? {
                     let what = format!("record {} ({}) is not of the population", chosen.index, chosen.id);
                     return Ok(SampleReport::invalid(what));
@@ -152,7 +156,7 @@ fn in_itself(certificate: &Certificate, pin: &SignedCheckpoint) -> Result<(), St
     let mut before = None;
     for chosen in &certificate.chosen {
         let id = Uuid::try_parse(&chosen.id).map_err(|_| format!("{:?} is no id", chosen.id))?;
-        let hash = hex(&number(&checkpoint.root(), &certificate.nonce, &id));
+        let hash = Hash(number(&checkpoint.root(), &certificate.nonce, &id)).to_string();
         if hash != chosen.hash {
             return Err(format!("the hash of {} is {hash}, not {:?}", chosen.id, chosen.hash));
         }

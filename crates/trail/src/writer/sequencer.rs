@@ -39,8 +39,9 @@ impl Inner {
             // Before the look-up, which is not worth making for a batch that there is no room for.
             self.room(bytes, self.journal.backlog_bytes(), intake)?;
             let snapshot = self.shared.snapshot.load_full();
-            let known = snapshot.settled_ids(&named, &about).map_err(|error| AppendError::Lookup(Arc::new(error)))?;
-            let known = Known { about: known.about.into_iter().chain(recent.clone()).collect(), ..known };
+            let known = snapshot.settled_ids(&named, &about);
+            let mut known = known.map_err(|error| AppendError::Lookup(Arc::new(error)))?;
+            known.about.extend(&recent);
             let mut sequencer = self.sequencer.lock();
             // A settle in between has taken records out of the sequencer that were not yet in this snapshot's lake.
             if sequencer.settled != snapshot.settled() {
