@@ -6,19 +6,23 @@
 //! `{"$blob": {"digest": "sha256:…", "bytes": n, "media_type": "…"}}`; a key of the sender that begins with `$` is
 //! written `$$…`. So JSON → record → JSON loses nothing.
 
+mod lost;
+mod write;
+
 use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 
-use crate::build::{Builder, OpenMap, RecordBuilder, shorten};
-use crate::cbor::{BLOB_TAG, CborError, Item, KeyOrder, Number, Reader};
-use crate::envelope::{Envelope, format_time, unhex};
+use crate::build::{Builder, OpenMap, RecordBuilder};
+use crate::cbor::Number;
+use crate::envelope::unhex;
 use crate::error::{Fault, Path, RecordError, Segment};
 use crate::limits::Limits;
-use crate::part::{Part, Parts, Record};
-use crate::stored::Stored;
+use crate::part::Record;
+use lost::{LostInteger, Spelled, is_huge, lost_integer};
+pub use write::{part_to_json, to_json, write_json_value};
 
 /// Reads records from JSON. Keep one and use it again: it reuses its memory.
 pub struct JsonParser {
@@ -484,241 +488,4 @@ impl<'de> Visitor<'de> for FormSeed<'_> {
         let written = self.values.blob(&digest, size, &media_type);
         self.end(Some(written))
     }
-}
-
-// ---- what JSON readers lose ----------------------------------------------------------------------------------------
-
-fn is_huge(value: f64) -> bool {
-    value.abs() >= 9_223_372_036_854_775_808.0 && value.is_finite()
-}
-
-/// The tokens outside strings of a JSON text, roughly: runs of letters, digits, signs and dots.
-fn bare_tokens(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        while at < bytes.len() {
-            let start = at;
-            match bytes[at] {
-                b'"' => {
-                    at += 1;
-                    while at < bytes.len() && bytes[at] != b'"' {
-                        at += if bytes[at] == b'\\' { 2 } else { 1 };
-                    }
-                    at += 1;
-                }
-                byte if is_bare(byte) => {
-                    while at < bytes.len() && is_bare(bytes[at]) {
-                        at += 1;
-                    }
-                    return Some((start, &text[start..at]));
-                }
-                _ => at += 1,
-            }
-        }
-        None
-    })
-}
-
-fn is_bare(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.')
-}
-
-/// A text with its bare `NaN`, `Infinity` and `-Infinity` written as `$f64` forms.
-struct Spelled {
-    text: String,
-    /// Where each form begins in `text`, and how long the bare word was.
-    forms: Vec<(usize, usize)>,
-}
-
-impl Spelled {
-    const BEFORE: &str = "{\"$f64\":\"";
-    const AFTER: &str = "\"}";
-
-    /// Nothing if the text has no such word.
-    fn new(text: &str) -> Option<Spelled> {
-        let mut spelled = Spelled { text: String::new(), forms: Vec::new() };
-        let mut done = 0;
-        for (start, token) in bare_tokens(text) {
-            if matches!(token, "NaN" | "Infinity" | "-Infinity") {
-                spelled.text.push_str(&text[done..start]);
-                spelled.forms.push((spelled.text.len(), token.len()));
-                [Self::BEFORE, token, Self::AFTER].into_iter().for_each(|piece| spelled.text.push_str(piece));
-                done = start + token.len();
-            }
-        }
-        spelled.text.push_str(&text[done..]);
-        (!spelled.forms.is_empty()).then_some(spelled)
-    }
-
-    /// The column of the text as it was sent, from one of the spelled text; lines are the same in both.
-    fn column_as_sent(&self, line: usize, column: usize) -> usize {
-        let line_start: usize = self.text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
-        let place = line_start + column;
-        let added = Self::BEFORE.len() + Self::AFTER.len();
-        let before = self.forms.iter().filter(|(start, _)| (line_start..place).contains(start));
-        let excess = before.map(|(start, len)| added.min(place - start).min(added + len)).sum();
-        column.saturating_sub(excess)
-    }
-}
-
-/// An integer that a JSON reader hands over as a float, its last digits lost.
-struct LostInteger {
-    /// As how many-th huge number the visitor meets it, from 0.
-    ordinal: usize,
-    digits: String,
-}
-
-/// The first integer that 64 bits do not hold.
-fn lost_integer(text: &str) -> Option<LostInteger> {
-    let handed_over_as_integer = |token: &str| token.parse::<u64>().is_ok() || token.parse::<i64>().is_ok();
-    bare_tokens(text)
-        .map(|(_, token)| token)
-        .filter(|token| token.parse().is_ok_and(is_huge) && !handed_over_as_integer(token))
-        .enumerate()
-        .find(|(_, token)| !token.contains(['.', 'e', 'E']))
-        .map(|(ordinal, token)| LostInteger { ordinal, digits: shorten(token) })
-}
-
-// ---- out -----------------------------------------------------------------------------------------------------------
-
-/// The JSON face of a stored record, as far as its parts are there: the fields as they were sent.
-pub fn to_json(stored: &Stored) -> Result<String, Box<RecordError>> {
-    match stored.parts() {
-        Some(parts) => parts_to_json(parts),
-        None => Ok("{}".to_owned()),
-    }
-}
-
-pub(crate) fn parts_to_json(parts: &Parts) -> Result<String, Box<RecordError>> {
-    let mut out = String::with_capacity(parts.total_bytes() * 2);
-    out.push('{');
-    if let Some(canonical) = parts.get(Part::Envelope) {
-        envelope_to_json(&mut out, &Envelope::read(canonical)?, canonical)?;
-    }
-    for part in Part::SECTIONS {
-        if let Some(canonical) = parts.get(part) {
-            if out.len() > 1 {
-                out.push(',');
-            }
-            write_string(&mut out, part.name());
-            out.push(':');
-            let written = write_json_value(&mut out, &mut Reader::new(canonical));
-            written.map_err(|error| RecordError::at(part.name(), Fault::Syntax(error.to_string())))?;
-        }
-    }
-    out.push('}');
-    Ok(out)
-}
-
-/// One part as JSON.
-pub fn part_to_json(part: Part, canonical: &[u8]) -> Result<String, Box<RecordError>> {
-    let mut parts = Parts::default();
-    parts.set(part, canonical);
-    if part == Part::Envelope {
-        return parts_to_json(&parts);
-    }
-    let mut out = String::new();
-    let written = write_json_value(&mut out, &mut Reader::new(canonical));
-    written.map_err(|error| RecordError::at(part.name(), Fault::Syntax(error.to_string())))?;
-    Ok(out)
-}
-
-/// The fields of the envelope in the order a person reads them; time as RFC 3339.
-fn envelope_to_json(out: &mut String, envelope: &Envelope<'_>, canonical: &[u8]) -> Result<(), Box<RecordError>> {
-    let value = crate::value::Value::from_canonical(canonical);
-    let value = value.map_err(|error| RecordError::new(Path::default(), Fault::Syntax(error.to_string())))?;
-    for field in crate::envelope::FIELDS {
-        let Some(field_value) = value.get(field) else { continue };
-        if out.len() > 1 {
-            out.push(',');
-        }
-        write_string(out, field);
-        out.push(':');
-        match (field, envelope.time_ns) {
-            ("time", Some(ns)) => write_string(out, &format_time(ns)),
-            _ => {
-                let written = write_json_value(out, &mut Reader::new(&field_value.to_canonical()));
-                written.map_err(|error| RecordError::at(field, Fault::Syntax(error.to_string())))?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Appends the next value of a reader as JSON.
-pub fn write_json_value(out: &mut String, reader: &mut Reader<'_>) -> Result<(), CborError> {
-    write_nested(out, reader, 0)
-}
-
-fn write_nested(out: &mut String, reader: &mut Reader<'_>, depth: usize) -> Result<(), CborError> {
-    let start = reader.position();
-    if depth > 128 {
-        return Err(CborError::Depth(start));
-    }
-    match reader.next_item()? {
-        Item::Null => out.push_str("null"),
-        Item::Bool(value) => out.push_str(if value { "true" } else { "false" }),
-        Item::Number(Number::Int(value)) => out.push_str(&value.to_string()),
-        Item::Number(Number::UInt(value)) => out.push_str(&value.to_string()),
-        Item::Number(Number::Float(value)) => write_float(out, value),
-        Item::Text(text) => write_string(out, text),
-        Item::Bytes(bytes) => {
-            out.push_str("{\"$bytes\":\"");
-            BASE64.encode_string(bytes, out);
-            out.push_str("\"}");
-        }
-        Item::Tag(BLOB_TAG) => {
-            let (digest, size, media_type) = reader.blob_body(start)?;
-            out.push_str("{\"$blob\":{\"digest\":\"sha256:");
-            digest.iter().for_each(|byte| out.push_str(&format!("{byte:02x}")));
-            out.push_str(&format!("\",\"bytes\":{size},\"media_type\":"));
-            write_string(out, media_type);
-            out.push_str("}}");
-        }
-        Item::Tag(tag) => return Err(CborError::Tag(start, tag)),
-        Item::Array(len) => {
-            out.push('[');
-            for position in 0..len {
-                if position > 0 {
-                    out.push(',');
-                }
-                write_nested(out, reader, depth + 1)?;
-            }
-            out.push(']');
-        }
-        Item::Map(len) => {
-            let mut keys = KeyOrder::default();
-            out.push('{');
-            for position in 0..len {
-                if position > 0 {
-                    out.push(',');
-                }
-                let key = reader.next_key(&mut keys)?;
-                if key.starts_with('$') {
-                    write_string(out, &format!("${key}"));
-                } else {
-                    write_string(out, key);
-                }
-                out.push(':');
-                write_nested(out, reader, depth + 1)?;
-            }
-            out.push('}');
-        }
-    }
-    Ok(())
-}
-
-fn write_float(out: &mut String, value: f64) {
-    if value.is_nan() {
-        out.push_str("{\"$f64\":\"NaN\"}");
-    } else if value.is_infinite() {
-        out.push_str(if value > 0.0 { "{\"$f64\":\"Infinity\"}" } else { "{\"$f64\":\"-Infinity\"}" });
-    } else {
-        out.push_str(&serde_json::Value::from(value).to_string());
-    }
-}
-
-fn write_string(out: &mut String, text: &str) {
-    out.push_str(&serde_json::Value::from(text).to_string());
 }
