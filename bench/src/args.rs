@@ -23,6 +23,8 @@ pub enum Row {
     Recover(Recover),
     /// Append to inclusion under a signed checkpoint at a steady rate; acknowledgement with and without the work behind
     Seal(Seal),
+    /// Search among millions of decisions beside DuckDB and ClickHouse (chDB), and one decision by id and subject
+    Query(Query),
     /// Memory of a writer that takes records at a steady rate
     Memory(Memory),
     /// A part of a row that needs a process of its own
@@ -151,6 +153,22 @@ pub struct Seal {
     /// Threads that send
     #[arg(long, default_value_t = 64)]
     pub appenders: usize,
+}
+
+/// `query`
+#[derive(clap::Args)]
+pub struct Query {
+    #[command(flatten)]
+    pub place: Place,
+    /// Sizes of the trail, in records; it grows from one to the next
+    #[arg(long, value_delimiter = ',', default_values_t = [1_000_000, 10_000_000])]
+    pub records: Vec<u64>,
+    /// A folder in which the trail of an earlier run is gone on with, and stays
+    #[arg(long)]
+    pub trail: Option<PathBuf>,
+    /// A Python that has duckdb and chdb; without one the peers are left out
+    #[arg(long, env = "ONRECORD_BENCH_PYTHON")]
+    pub python: Option<PathBuf>,
 }
 
 /// `memory`

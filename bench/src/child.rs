@@ -27,6 +27,14 @@ pub enum Part {
     Recover { place: PathBuf, last: uuid::Uuid },
     /// Takes records at a steady rate
     Take { place: PathBuf, records: u64, rate: f64 },
+    /// Makes a trail of the fleet's decisions, or adds to it
+    Fleet { place: PathBuf, from: u64, to: u64 },
+    /// Asks a file's questions
+    Ask { place: PathBuf, questions: PathBuf, times: usize },
+    /// Looks single decisions up
+    LookUp { place: PathBuf, records: u64, round: u64 },
+    /// Asks many questions at once
+    Crowd { place: PathBuf, records: u64 },
 }
 
 pub fn run(part: Part) {
@@ -37,6 +45,10 @@ pub fn run(part: Part) {
         Part::Fill { place, journal_mib } => rows::recover::fill(&place, journal_mib),
         Part::Read { folder } => rows::recover::read(&folder),
         Part::Recover { place, last } => rows::recover::recover(&place, last),
+        Part::Fleet { place, from, to } => rows::query::grow(&place, from, to),
+        Part::Ask { place, questions, times } => rows::query::ask(&place, &questions, times),
+        Part::LookUp { place, records, round } => rows::query::look_up(&place, records, round),
+        Part::Crowd { place, records } => rows::query::crowd(&place, records),
         Part::Take { place, records, rate } => rows::memory::take(&place, records, rate),
     };
     say(&said);

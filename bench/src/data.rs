@@ -131,7 +131,7 @@ fn put(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
-fn rfc3339(time_ns: i64) -> String {
+pub fn rfc3339(time_ns: i64) -> String {
     let time = chrono::DateTime::from_timestamp_nanos(time_ns);
     time.to_rfc3339_opts(chrono::SecondsFormat::Nanos, true)
 }
@@ -153,7 +153,7 @@ impl Random {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    fn uuid_v7(&mut self, time_ns: i64) -> Uuid {
+    pub fn uuid_v7(&mut self, time_ns: i64) -> Uuid {
         let mut bytes = [0; 10];
         bytes[..8].copy_from_slice(&self.next().to_le_bytes());
         bytes[8..].copy_from_slice(&self.next().to_le_bytes()[..2]);
@@ -171,11 +171,16 @@ pub struct Lines {
 
 impl Lines {
     pub fn fill(&mut self, from: &mut Generator<'_>, count: usize, mut time_ns: impl FnMut(usize) -> i64) {
+        self.fill_with(count, |n, out| from.write(out, time_ns(n)));
+    }
+
+    /// Lines that `write` writes; it returns their ids.
+    pub fn fill_with(&mut self, count: usize, mut write: impl FnMut(usize, &mut Vec<u8>) -> Uuid) {
         self.bytes.clear();
         self.ids.clear();
         self.ends.clear();
         for n in 0..count {
-            self.ids.push(from.write(&mut self.bytes, time_ns(n)));
+            self.ids.push(write(n, &mut self.bytes));
             self.bytes.push(b'\n');
             self.ends.push(self.bytes.len());
         }

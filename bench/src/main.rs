@@ -8,6 +8,7 @@ mod args;
 mod child;
 mod data;
 mod figures;
+mod fleet;
 mod floor;
 mod machine;
 mod made_up;
@@ -27,6 +28,7 @@ fn main() {
         Row::Verify(args) => rows::verify::run(&args),
         Row::Recover(args) => rows::recover::run(&args),
         Row::Seal(args) => rows::seal::run(&args),
+        Row::Query(args) => rows::query::run(&args),
         Row::Memory(args) => rows::memory::run(&args),
         Row::Child { part } => child::run(part),
     }

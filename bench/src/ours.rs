@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use host::Host;
 use record::{JsonParser, Limits, Record};
-use trail::{Folder, Intake, KeyFolder, Options, Outcome, Writer, init};
+use trail::{Folder, Intake, KeyFolder, Options, Outcome, Reader, Writer, init};
 
 use crate::args::Data;
 use crate::data::{Generator, Lines, START_NS, STEP_NS, Templates};
@@ -20,6 +20,12 @@ pub struct Place {
 impl Place {
     pub fn at(path: &Path) -> Place {
         Place { folder: Folder::new(path.join("trail")), keys: KeyFolder(path.join("keys")) }
+    }
+
+    /// The records of the trail that is there, if there is one.
+    pub fn records(&self) -> Option<u64> {
+        let snapshot = Reader::new(&Host::system(), &self.folder).snapshot();
+        snapshot.ok().map(|snapshot| snapshot.end())
     }
 
     /// Makes the trail.

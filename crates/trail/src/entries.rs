@@ -175,14 +175,19 @@ impl Digests {
             held[place..].rotate_left(1);
         } else {
             let first = stretch * FILE_ENTRIES;
-            let digests = self.entries.read(first, first.saturating_add(FILE_ENTRIES).min(self.size))?;
+            let digests = match self.entries.read(first, first.saturating_add(FILE_ENTRIES).min(self.size)) {
+                // What there is of it is kept, so that a file that was cut is not read once for every entry.
+                Err(EntriesError::Short { index, .. }) => self.entries.read(first, index.max(first))?,
+                read => read?,
+            };
             if held.len() == STRETCHES_MAX {
                 held.remove(0);
             }
             held.push((stretch, digests));
         }
-        let digest = held.last().and_then(|(_, digests)| digests.get(offset)).copied();
-        digest.ok_or_else(|| EntriesError::Short { path: self.entries.path(index), index })
+        let digests = held.last().map_or(&[][..], |(_, digests)| digests);
+        let end = stretch * FILE_ENTRIES + digests.len() as u64;
+        digests.get(offset).copied().ok_or_else(|| EntriesError::Short { path: self.entries.path(index), index: end })
     }
 
     /// The digest of a record, if there is an entry of it.

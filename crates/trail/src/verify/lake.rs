@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use record::{Body, Digest, Stored};
+use record::{Body, Stored};
 
 use super::blame::Wrong;
 use super::{Check, Severity};
 use crate::coverage::Coverage;
-use crate::entries::EntriesError;
+use crate::entries::Digests;
 
 impl Check<'_> {
     pub(super) fn lake(&mut self, lake: &lake::Snapshot, coverage: &mut Coverage) {
@@ -28,15 +28,9 @@ impl Check<'_> {
     /// Checks one file, and the places of its records.
     pub(super) fn lake_file(&mut self, lake: &lake::Snapshot, file: &lake::Manifest, coverage: &mut Coverage) {
         let (size, settled) = (self.report.size, lake.watermark());
-        let (first, end) = (file.first_index, file.last_index.saturating_add(1).min(size));
-        let entries = if first < end { self.entries.read(first, end) } else { Ok(Vec::new()) };
-        let cut = entries.is_err();
-        let entries = entries.unwrap_or_else(|error| {
-            let there = if let EntriesError::Short { index, .. } = &error { (*index).max(first) } else { first };
-            self.entries_fault(error);
-            self.entries.read(first, there).unwrap_or_default()
-        });
-        let entry = |index: u64| index.checked_sub(first).and_then(|offset| entries.get(offset as usize)).copied();
+        // A file that was merged can hold a range of any length: entries are read as its records ask for them.
+        let entries = Digests::new(self.entries.clone(), size);
+        let mut fault = None;
         let mut misplaced = Vec::new();
         let (mut records, mut erased, mut unsealed) = (0, 0, 0);
         let (pace, tombstones) = (&mut self.pace, &mut self.tombstones);
@@ -56,9 +50,18 @@ impl Check<'_> {
                 return Some(stored.digest());
             }
             misplaced.extend(coverage.add(index, stored.stamp.received));
-            // Where the entries are cut off, which has been said, there is nothing to hold a record against.
-            entry(index).or_else(|| cut.then(|| stored.digest()))
+            entries.read(index).map_or_else(
+                |error| {
+                    fault.get_or_insert(error);
+                    // Where the entries are cut off, which is said, there is nothing to hold a record against.
+                    Some(stored.digest())
+                },
+                Some,
+            )
         });
+        if let Some(error) = fault {
+            self.entries_fault(error);
+        }
         if self.pace.stopped() {
             return;
         }
@@ -73,7 +76,7 @@ impl Check<'_> {
         }
         if let Err(found) = checked {
             self.lake_finding(&found, file, &path);
-            self.rest_of_file(lake, file, &entry, found.row, coverage);
+            self.rest_of_file(lake, file, &entries, found.row, coverage);
         }
     }
 
@@ -100,7 +103,7 @@ impl Check<'_> {
         &mut self,
         lake: &lake::Snapshot,
         file: &lake::Manifest,
-        entry: &dyn Fn(u64) -> Option<Digest>,
+        entries: &Digests,
         first_fault: Option<u64>,
         coverage: &mut Coverage,
     ) {
@@ -129,7 +132,7 @@ impl Check<'_> {
                 }
             }
             let found = stored.digest();
-            if entry(index).is_some_and(|entry| entry != found) {
+            if entries.get(index).is_some_and(|entry| entry != found) {
                 self.wrong(index, Wrong { found, file: path.clone(), row: Some(row) });
             }
         }

@@ -1,5 +1,5 @@
 //! The trail against a plain list: whatever is done to it in whatever order, every answer is the list's (I1, I2, I7,
-//! I14, T8).
+//! I14, T8, T20).
 //!
 //! A run is a list of acts that no act's success depends on, so that it shrinks to the few that matter.
 
@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use record::{Digest, Parts, Record};
+use record::{Body, Digest, Part, Parts, Record};
 use tlog::{leaf_hash, verify_inclusion};
-use trail::{Found, Intake, Outcome, ProofError, Reader, Refusal, Snapshot, Verdict, Writer};
+use trail::{Erasure, Found, Intake, Outcome, ProofError, Reader, Refusal, Snapshot, Verdict, Writer};
 use uuid::Uuid;
 
 use crate::support::*;
@@ -24,6 +24,10 @@ enum Act {
     Append(Intake, Vec<Sent>),
     Seal,
     Settle,
+    /// Files of the lake are merged.
+    Compact,
+    /// The inputs of the record of that number go, or all of it.
+    Erase(u64, bool),
     /// Closed and opened again.
     Reopen,
     /// Let go without being closed, and opened again.
@@ -80,6 +84,8 @@ fn act() -> impl Strategy<Value = Act> {
         1 => live.prop_map(|batch| Act::Append(Intake::Live, batch)),
         2 => Just(Act::Seal),
         2 => Just(Act::Settle),
+        1 => Just(Act::Compact),
+        1 => (0..NUMBERS, any::<bool>()).prop_map(|(n, whole)| Act::Erase(n, whole)),
         1 => Just(Act::Reopen),
         1 => Just(Act::Drop),
         1 => Just(Act::Crash),
@@ -103,6 +109,27 @@ struct Kept {
     digest: Digest,
     parts: Parts,
     about: Option<Uuid>,
+    left: Left,
+}
+
+/// What erasures left of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    All,
+    AllButInputs,
+    Nothing,
+}
+
+impl Kept {
+    /// Whether what is sent under its id may be what was sent before: of what is erased nobody can tell.
+    fn may_be(&self, sent: &Parts) -> bool {
+        let same = |part: &Part| self.parts.get(*part) == sent.get(*part);
+        match self.left {
+            Left::All => self.parts == *sent,
+            Left::AllButInputs => Part::ALL.iter().filter(|part| **part != Part::Inputs).all(same),
+            Left::Nothing => true,
+        }
+    }
 }
 
 impl Model {
@@ -120,12 +147,13 @@ impl Model {
         let earlier = record.id.and_then(|id| self.of(&id));
         match (earlier, outcome) {
             (Some((first, kept)), Outcome::Kept(receipt)) => {
-                prop_assert!(receipt.again && kept.parts == record.parts, "{outcome:?}");
+                prop_assert!(receipt.again && kept.may_be(&record.parts), "{outcome:?}");
+                prop_assert_eq!(receipt.erased, kept.left != Left::All);
                 prop_assert_eq!((receipt.index, receipt.id, receipt.digest), (first, kept.id, kept.digest));
             }
             (Some((first, kept)), Outcome::Refused(Refusal::Conflict { index, .. })) => {
                 prop_assert_eq!(*index, first);
-                prop_assert!(kept.parts != record.parts, "the same record is no conflict");
+                prop_assert!(!kept.may_be(&record.parts), "the same record is no conflict");
             }
             (None, Outcome::Kept(receipt)) => {
                 prop_assert!(!receipt.again);
@@ -135,7 +163,7 @@ impl Model {
                 prop_assert_eq!(receipt.stamp.about_digest, about);
                 self.at.insert(receipt.id, receipt.index);
                 let (parts, about) = (record.parts.clone(), record.about);
-                self.kept.push(Kept { id: receipt.id, digest: receipt.digest, parts, about });
+                self.kept.push(Kept { id: receipt.id, digest: receipt.digest, parts, about, left: Left::All });
             }
             (None, Outcome::Refused(Refusal::TooOld { .. })) => {
                 prop_assert!(intake == Intake::Live && record.id.is_some());
@@ -157,7 +185,14 @@ impl Model {
         let kept = &self.kept[index as usize];
         prop_assert_eq!(found.index, index);
         prop_assert_eq!((found.stored.stamp.id, found.digest), (kept.id, kept.digest));
-        prop_assert_eq!(found.stored.parts(), Some(&kept.parts));
+        match (kept.left, &found.stored.body) {
+            (Left::All, _) => prop_assert_eq!(found.stored.parts(), Some(&kept.parts)),
+            (Left::AllButInputs, Body::Partial { parts, .. }) => {
+                prop_assert!(parts.get(Part::Inputs).is_none() && kept.may_be(parts), "{parts:?}");
+            }
+            (Left::Nothing, Body::Erased { .. }) => {}
+            (left, body) => return Err(TestCaseError::fail(format!("{left:?}, but {body:?}"))),
+        }
         Ok(())
     }
 }
@@ -170,13 +205,15 @@ struct World {
     /// Trails that crashed: their snapshots may be held still.
     past: Vec<Fixture>,
     pins: Vec<Vec<u8>>,
+    erasures: u64,
 }
 
 impl World {
     fn new() -> World {
         let fixture = Fixture::new();
         let writer = Some(fixture.open());
-        World { fixture, writer, model: Model::default(), held: VecDeque::new(), past: Vec::new(), pins: Vec::new() }
+        let (model, held, past, pins) = Default::default();
+        World { fixture, writer, model, held, past, pins, erasures: 0 }
     }
 
     fn writer(&self) -> &Writer {
@@ -203,6 +240,10 @@ impl World {
                 self.writer().settle().unwrap();
                 prop_assert_eq!(self.writer().status().settled, self.model.len());
             }
+            Act::Compact => {
+                self.writer().compact().unwrap();
+            }
+            Act::Erase(n, whole) => self.erase(*n, *whole)?,
             Act::Reopen => {
                 self.writer.take().unwrap().close().unwrap();
                 self.open()?;
@@ -246,10 +287,38 @@ impl World {
         Ok(())
     }
 
+    /// Erases what there is under a number. The declaration is a record like every other.
+    fn erase(&mut self, n: u64, whole: bool) -> Result<(), TestCaseError> {
+        let Some(&index) = self.model.at.get(&id(n)) else { return Ok(()) };
+        self.erasures += 1;
+        let parts: &[Part] = if whole { &Part::ALL } else { &[Part::Inputs] };
+        let erasure = Erasure {
+            id: id(90_000 + self.erasures),
+            indices: vec![index],
+            parts: parts.iter().map(|part| part.name().to_owned()).collect(),
+            basis: "GDPR 17(1)(b)".to_owned(),
+            by: "dpo@example.com".to_owned(),
+        };
+        let erased = self.writer().erase(&erasure).unwrap();
+        prop_assert_eq!(erased.index, self.model.len());
+        let declared = self.writer().snapshot().get(erased.index).unwrap().unwrap();
+        prop_assert_eq!(declared.stored.stamp.id, erasure.id);
+        let parts = declared.stored.parts().unwrap().clone();
+        let kept = &mut self.model.kept[index as usize];
+        kept.left = match (whole, kept.left) {
+            (true, _) | (_, Left::Nothing) => Left::Nothing,
+            (false, left) if kept.parts.get(Part::Inputs).is_none() => left,
+            (false, _) => Left::AllButInputs,
+        };
+        self.model.at.insert(erasure.id, erased.index);
+        self.model.kept.push(Kept { id: erasure.id, digest: declared.digest, parts, about: None, left: Left::All });
+        Ok(())
+    }
+
     fn look_up(&self, n: u64) -> Result<(), TestCaseError> {
         let (id, snapshot) = (id(n), self.writer().snapshot());
         let about: Vec<u64> = snapshot.about(&id).unwrap().iter().map(|found| found.index).collect();
-        let is_about = |(_, kept): &(usize, &Kept)| kept.about == Some(id);
+        let is_about = |(_, kept): &(usize, &Kept)| kept.about == Some(id) && kept.left != Left::Nothing;
         let expected = self.model.kept.iter().enumerate().filter(is_about).map(|(index, _)| index as u64);
         prop_assert!(expected.eq(about.iter().copied()), "{about:?}");
         prop_assert!(snapshot.get(self.model.len()).unwrap().is_none());
@@ -278,6 +347,7 @@ impl World {
         let good = if self.pins.is_empty() { Verdict::Consistent } else { Verdict::Valid };
         prop_assert_eq!(report.verdict, good, "{:#?}", report);
         prop_assert!(report.size <= self.model.len());
+        prop_assert_eq!(report.erased, self.model.kept.iter().filter(|kept| kept.left != Left::All).count() as u64);
         Ok(report.size)
     }
 
