@@ -15,6 +15,7 @@ pub mod export;
 pub mod input;
 pub mod journal;
 pub mod lake;
+pub mod query;
 pub mod record;
 pub mod scratch;
 pub mod tlog;
@@ -45,4 +46,7 @@ pub const TARGETS: &[Target] = &[
     ("cli_input", input::records),
     ("export_manifest", export::manifest),
     ("export_records", export::records),
+    ("query_counts", query::counts),
+    ("query_certificate", query::certificate),
+    ("query_text", query::text),
 ];

@@ -1,0 +1,4 @@
+//! See [`fuzz::query::certificate`].
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| fuzz::query::certificate(input));
