@@ -20,6 +20,9 @@ pub const STEP_NS: i64 = 259_200_000;
 /// Decisions about one subject, on average, once there are ten million.
 pub const SUBJECTS: u64 = 200_000;
 
+/// The share of features that are null.
+const NULLS: f64 = 0.01;
+
 /// When a record happens.
 pub fn time_ns(n: u64) -> i64 {
     START_NS + n as i64 * STEP_NS
@@ -63,6 +66,11 @@ pub fn write(out: &mut Vec<u8>, n: u64) -> Uuid {
     for feature in 0..features {
         let comma = if feature > 0 { "," } else { "" };
         let _ = write!(out, "{comma}\"{model}-{feature:02}\":");
+        // As services send what they do not know.
+        if random.unit() < NULLS {
+            out.extend_from_slice(b"null");
+            continue;
+        }
         let _ = match feature % 4 {
             0 => write!(out, "{}", random.next() % 1_000),
             1 => write!(out, "{:.2}", random.unit() * 50_000.0),

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::assemble::RowError;
 use crate::filters::Filters;
+use crate::manifest::{Manifest, Times};
 use crate::reader::{BATCH_ROWS, FileReader, ReadError, guarded};
 use crate::snapshot::{Found, Lookup, Snapshot};
 
@@ -33,15 +34,24 @@ type When = (i64, u64);
 impl Snapshot {
     /// The records that have each of these values in its column: how many, and the `max` newest.
     ///
-    /// All are counted, which takes the pages of those columns that may hold a value; only the newest are put together.
+    /// All are counted, which takes the pages of those columns that may hold a value; when they happened is read of the
+    /// files with the latest times, until the others cannot matter; and only the newest are put together.
     pub fn latest(&self, wanted: &[(Lookup, &str)], max: usize) -> Result<Latest, ReadError> {
         let mut newest: Vec<(When, usize, u64)> = Vec::new();
-        let mut total = 0;
+        let mut hits: Vec<(i64, usize, Vec<u64>)> = Vec::new();
         for (file, manifest) in self.files().iter().enumerate() {
-            let reader = self.reader(manifest)?;
-            let rows = reader.rows_of_all(wanted, self.filters())?;
-            total += rows.len() as u64;
-            let whens = reader.whens(&rows)?;
+            let rows = self.reader(manifest)?.rows_of_all(wanted, self.filters())?;
+            if !rows.is_empty() {
+                hits.push((no_later_than(manifest), file, rows));
+            }
+        }
+        let total = hits.iter().map(|(_, _, rows)| rows.len() as u64).sum();
+        hits.sort_by_key(|(latest, ..)| std::cmp::Reverse(*latest));
+        for (latest, file, rows) in hits {
+            if newest.len() == max && newest.last().is_none_or(|((when, _), ..)| latest < *when) {
+                break;
+            }
+            let whens = self.reader(&self.files()[file])?.whens(&rows)?;
             newest.extend(whens.into_iter().zip(rows).map(|(when, row)| (when, file, row)));
             newest.sort_unstable_by_key(|(when, ..)| std::cmp::Reverse(*when));
             newest.truncate(max);
@@ -100,6 +110,14 @@ impl Snapshot {
         }
         found.sort_unstable();
         Ok(found)
+    }
+}
+
+/// A time after which no record of a file happened, as far as the log tells.
+fn no_later_than(file: &Manifest) -> i64 {
+    match file.times() {
+        Times { latest_us: Some(latest), missing: 0 } => latest.saturating_add(1).saturating_mul(1_000),
+        _ => i64::MAX,
     }
 }
 
@@ -226,13 +244,21 @@ impl FileReader {
         Ok(runs)
     }
 
-    /// Some columns of some rows. Only the pages that hold them are read.
+    /// Some columns of some rows.
     fn some_columns(
         &self,
         columns: &[&str],
         rows: impl IntoIterator<Item = Range<usize>>,
     ) -> Result<Vec<RecordBatch>, ReadError> {
-        let leaves = columns.iter().filter_map(|column| self.leaf(column));
+        self.leaves(columns.iter().filter_map(|column| self.leaf(column)), rows)
+    }
+
+    /// Some leaves of some rows. Only the pages that hold them are read.
+    pub(crate) fn leaves(
+        &self,
+        leaves: impl IntoIterator<Item = usize>,
+        rows: impl IntoIterator<Item = Range<usize>>,
+    ) -> Result<Vec<RecordBatch>, ReadError> {
         let mask = ProjectionMask::leaves(self.metadata().parquet_schema(), leaves);
         let total = usize::try_from(self.row_count()).unwrap_or(0);
         let selection = RowSelection::from_consecutive_ranges(rows.into_iter(), total);

@@ -89,7 +89,7 @@ pub use columns::{COLUMNS_MAX, Column, ColumnType, Columns, ColumnsError};
 pub use compact::{Effort, choose_compaction, plan_compaction};
 pub use guard::{guard_thread, guarded};
 pub use latest::{INDICES_AROUND, Latest};
-pub use manifest::{FORMAT, Manifest, ManifestError, NO_KEY};
+pub use manifest::{FORMAT, Manifest, ManifestError, NO_KEY, Times};
 pub use plan::{MODEL_ROWS_MIN, PlanError, SettlePlan, plan_settle};
 pub use reader::{FileRows, Placed, ReadError};
 pub use rewrite::{Interrupt, Reason, Rewrite, RewriteError, Rewritten};

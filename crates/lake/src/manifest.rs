@@ -6,7 +6,9 @@
 
 use std::collections::HashMap;
 
+use chrono::DateTime;
 use deltalake_core::kernel::Add;
+use serde_json::Value;
 
 /// The version of the file format that this crate writes.
 pub const FORMAT: u32 = 1;
@@ -84,7 +86,24 @@ pub enum ManifestError {
     },
 }
 
+/// What the log says of the times in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// The latest, in microseconds since 1970; none if no record has one.
+    pub latest_us: Option<i64>,
+    /// Records without one.
+    pub missing: u64,
+}
+
 impl Manifest {
+    /// The times in the file, by its statistics.
+    pub fn times(&self) -> Times {
+        let stats: Value = serde_json::from_str(&self.stats).unwrap_or_default();
+        let latest = stats["maxValues"]["time"].as_str().and_then(|time| DateTime::parse_from_rfc3339(time).ok());
+        let missing = stats["nullCount"]["time"].as_u64();
+        Times { latest_us: latest.map(|time| time.timestamp_micros()), missing: missing.unwrap_or(self.rows) }
+    }
+
     /// The tags of the file's `add` action.
     pub(crate) fn tags(&self) -> HashMap<String, Option<String>> {
         [

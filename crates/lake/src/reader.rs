@@ -354,23 +354,59 @@ impl FileReader {
             if likely.is_empty() {
                 continue;
             }
-            let may_hold = |index: &ColumnIndexMetaData, page: usize| match index {
-                ColumnIndexMetaData::BYTE_ARRAY(i) => likely.keys().any(|value| {
-                    i.min_value(page).is_none_or(|min| min <= value.as_bytes())
-                        && i.max_value(page).is_none_or(|max| value.as_bytes() <= max)
-                }),
-                _ => true,
-            };
-            for (first, batch) in self.column(group, leaf, may_hold)? {
-                let Some(values) = batch.column(0).as_string_opt::<i32>() else { continue };
-                // One value is compared in less time than it takes to hash a page of others.
-                let place_of = |value: &str| match likely.len() {
-                    1 => likely.iter().find(|(wanted, _)| **wanted == value).map(|(_, place)| *place),
-                    _ => likely.get(value).copied(),
-                };
-                let hits = values.iter().enumerate().filter_map(|(at, value)| Some((place_of(value?)?, at)));
-                found.extend(hits.map(|(place, at)| (place, first + at as u64)));
-            }
+            found.extend(match column {
+                "subject.id" | "subject.case" | "trace.trace_id" => {
+                    self.rows_by_prints(group, leaf, &likely, filters)?
+                }
+                // Ids grow with time, by which rows are sorted, and kinds and models come in few values.
+                _ => self.rows_by_pages(group, leaf, &likely)?,
+            });
+        }
+        Ok(found)
+    }
+
+    /// As [`FileReader::rows_of_text`] in one group, of the pages that may hold a value by their bounds.
+    fn rows_by_pages(
+        &self,
+        group: usize,
+        leaf: usize,
+        wanted: &HashMap<&str, usize>,
+    ) -> Result<Vec<(usize, u64)>, ReadError> {
+        let may_hold = |index: &ColumnIndexMetaData, page: usize| match index {
+            ColumnIndexMetaData::BYTE_ARRAY(i) => wanted.keys().any(|value| {
+                i.min_value(page).is_none_or(|min| min <= value.as_bytes())
+                    && i.max_value(page).is_none_or(|max| value.as_bytes() <= max)
+            }),
+            _ => true,
+        };
+        let mut found = Vec::new();
+        for (first, batch) in self.column(group, leaf, may_hold)? {
+            let Some(values) = batch.column(0).as_string_opt::<i32>() else { continue };
+            let hits = values.iter().enumerate().filter_map(|(at, value)| Some((*wanted.get(value?)?, at)));
+            found.extend(hits.map(|(place, at)| (place, first + at as u64)));
+        }
+        Ok(found)
+    }
+
+    /// The same, of the rows that may hold a value by their prints.
+    fn rows_by_prints(
+        &self,
+        group: usize,
+        leaf: usize,
+        wanted: &HashMap<&str, usize>,
+        filters: &Filters,
+    ) -> Result<Vec<(usize, u64)>, ReadError> {
+        let values: Vec<&str> = wanted.keys().copied().collect();
+        let start = self.group_start(group);
+        let rows: Vec<u64> =
+            filters.rows(self, (group, leaf), &values)?.into_iter().map(|row| start + row as u64).collect();
+        let ranges = rows.iter().filter_map(|row| usize::try_from(*row).ok()).map(|row| row..row + 1);
+        let mut at = rows.iter();
+        let mut found = Vec::new();
+        for batch in self.leaves([leaf], ranges)? {
+            let Some(values) = batch.column(0).as_string_opt::<i32>() else { return Ok(found) };
+            let hits = values.iter().zip(&mut at).filter_map(|(value, row)| Some((*wanted.get(value?)?, *row)));
+            found.extend(hits);
         }
         Ok(found)
     }

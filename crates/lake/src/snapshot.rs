@@ -248,6 +248,17 @@ impl Snapshot {
         Ok(found)
     }
 
+    /// The rows of a file that have `value` in that column, in order. Nothing if the file may hold it elsewhere too, in an
+    /// envelope that stands in no columns.
+    pub fn rows_of(&self, file: &Manifest, column: Lookup, value: &str) -> Result<Option<Vec<u64>>, ReadError> {
+        let reader = self.reader(file)?;
+        if column == Lookup::Trace && reader.leaf("envelope:rest").is_some() {
+            return Ok(None);
+        }
+        let hits = reader.rows_of_text(column.column(), &[value], self.filters())?;
+        Ok(Some(hits.into_iter().map(|(_, row)| row).collect()))
+    }
+
     /// Gives `take` each file that may hold one of `values` in that column, and where: (place in `values`, row).
     fn hits(
         &self,

@@ -55,12 +55,3 @@ fn scalar(name: &str, value: &Value) -> Option<ScalarValue> {
         _ => None,
     }
 }
-
-/// The latest time in a file, in microseconds; none if it has none.
-pub(crate) fn latest(file: &Manifest) -> Option<i64> {
-    let log: Value = serde_json::from_str(&file.stats).ok()?;
-    match scalar("time", log.get("maxValues")?.get("time")?)? {
-        ScalarValue::TimestampMicrosecond(latest, _) => latest,
-        _ => None,
-    }
-}

@@ -11,13 +11,14 @@ use datafusion::catalog::memory::{DataSourceExec, MemorySourceConfig};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::config::TableParquetOptions;
 use datafusion::common::pruning::PrunableStatistics;
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue};
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::utils::conjunction;
-use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPushDown};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_optimizer::PhysicalOptimizerRule as _;
@@ -27,6 +28,8 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::union::UnionExec;
+use lake::Lookup;
+use parquet::arrow::arrow_reader::RowSelection;
 
 use crate::adapt::{Adapt, Faces};
 use crate::face::{Face, Source};
@@ -161,9 +164,8 @@ impl Records {
         let above = schema.fields().iter().map(|field| field.name());
         let above: HashSet<String> =
             above.filter(|name| faces.get(name).is_none_or(|face| !face.filters_in_reader())).cloned().collect();
-        let files = self.files(session, schema, faces, filters)?;
-        let (left, all) = (files.len(), self.readers.lake.files().len());
-        let source = Arc::new(LakeSource::new(parquet, above, format!("files_by_log={left} of {all}")));
+        let (files, told) = self.files(session, schema, faces, filters)?;
+        let source = Arc::new(LakeSource::new(parquet, above, told));
         let config = FileScanConfigBuilder::new(ObjectStoreUrl::parse(STORE)?, source)
             .with_file_groups(dealt(files, session.config().target_partitions()))
             .with_expr_adapter(Some(Arc::new(Adapt(Arc::clone(faces)))))
@@ -172,22 +174,22 @@ impl Records {
         Ok(DataSourceExec::from_data_source(config))
     }
 
-    /// The files that may hold what is asked for, as the log has it, newest first: a query for the newest records fills
-    /// up from the first files, and by their statistics leaves the others alone.
+    /// The files that may hold what is asked for, as the log and look-ups have it, newest first: a query for the newest
+    /// records fills up from the first files, and by their statistics leaves the others alone. And what EXPLAIN says of it.
     fn files(
         &self,
         session: &dyn Session,
         schema: &SchemaRef,
         faces: &Faces,
         filters: &[Expr],
-    ) -> Result<Vec<PartitionedFile>> {
+    ) -> Result<(Vec<PartitionedFile>, String)> {
         // A masked column is not stored as it is shown, and what is stored must not decide what is shown.
         let as_stored = |name: &str| {
             let shown = |face: &Face| matches!(face.source, Source::Stamp(_) | Source::Field(_, _));
             faces.get(name).is_some_and(|face| face.mask.is_none() && shown(face))
         };
         let mut files: Vec<_> = self.readers.lake.files().iter().collect();
-        files.sort_by_key(|file| std::cmp::Reverse((file_stats::latest(file), file.last_index)));
+        files.sort_by_key(|file| std::cmp::Reverse((file.times().latest_us, file.last_index)));
         let of_files = |schema: &Schema| -> Vec<_> {
             files.iter().map(|file| Arc::new(file_stats::of_file(file, schema, as_stored))).collect()
         };
@@ -205,11 +207,44 @@ impl Records {
             }
         }
         let statistics = of_files(schema);
-        let files = files.into_iter().zip(statistics).zip(may_hold).filter(|(_, may_hold)| *may_hold);
-        let file = |((file, statistics), _): ((&lake::Manifest, _), _)| {
-            PartitionedFile::new(file.path.clone(), file.bytes).with_statistics(statistics)
-        };
-        Ok(files.map(file).collect())
+        let by_log = may_hold.iter().filter(|may_hold| **may_hold).count();
+        let mut told = format!("files_by_log={by_log} of {}", files.len());
+        let looked_up = looked_up(filters, as_stored);
+        let (mut left, mut rows_left) = (Vec::new(), 0);
+        for ((file, statistics), _) in files.into_iter().zip(statistics).zip(may_hold).filter(|(_, may_hold)| *may_hold)
+        {
+            let one = PartitionedFile::new(file.path.clone(), file.bytes).with_statistics(statistics);
+            let total = usize::try_from(file.rows).unwrap_or(usize::MAX);
+            let rows = self.rows_of(file, &looked_up)?;
+            rows_left += rows.as_ref().map_or(total, Vec::len);
+            match rows {
+                None => left.push(one),
+                Some(rows) if rows.is_empty() => {}
+                Some(rows) => {
+                    let ranges = rows.into_iter().filter_map(|row| usize::try_from(row).ok()).map(|row| row..row + 1);
+                    let selection = RowSelection::from_consecutive_ranges(ranges, total);
+                    left.push(one.with_extension(ParquetRowSelection::new(selection)));
+                }
+            }
+        }
+        if !looked_up.is_empty() {
+            told += &format!(", rows_by_look_up={rows_left}");
+        }
+        Ok((left, told))
+    }
+
+    /// The rows of a file that have what is looked up, if that can be told.
+    fn rows_of(&self, file: &lake::Manifest, looked_up: &[(Lookup, &str)]) -> Result<Option<Vec<u64>>> {
+        let mut left: Option<Vec<u64>> = None;
+        for (column, value) in looked_up {
+            let rows = self.readers.lake.rows_of(file, *column, value);
+            let Some(rows) = rows.map_err(|error| DataFusionError::External(Box::new(error)))? else { continue };
+            left = Some(match left {
+                None => rows,
+                Some(left) => left.into_iter().filter(|row| rows.binary_search(row).is_ok()).collect(),
+            });
+        }
+        Ok(left)
     }
 
     fn hot(&self, schema: &SchemaRef, faces: &Faces) -> Result<Arc<dyn ExecutionPlan>> {
@@ -225,6 +260,26 @@ impl Records {
         let batches = starts.map(|start| batch.slice(start, HOT_ROWS.min(batch.num_rows() - start))).collect();
         Ok(MemorySourceConfig::try_new_exec(&[batches], Arc::clone(schema), None)? as Arc<dyn ExecutionPlan>)
     }
+}
+
+/// What of `filters`, which must all hold, is one subject, case or trace: the lake knows their rows.
+fn looked_up(filters: &[Expr], as_stored: impl Fn(&str) -> bool) -> Vec<(Lookup, &str)> {
+    let column_of = |expr: &Expr| match expr {
+        Expr::Column(column) if as_stored(&column.name) => {
+            [Lookup::Subject, Lookup::Case, Lookup::Trace].into_iter().find(|lookup| lookup.column() == column.name)
+        }
+        _ => None,
+    };
+    let mut found = Vec::new();
+    for filter in filters {
+        let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = filter else { continue };
+        for (column, value) in [(left, right), (right, left)] {
+            if let (Some(column), Expr::Literal(ScalarValue::Utf8(Some(value)), _)) = (column_of(column), &**value) {
+                found.push((column, value.as_str()));
+            }
+        }
+    }
+    found
 }
 
 /// The files dealt out to at most so many partitions.

@@ -76,6 +76,8 @@ pub(crate) fn new(shared: &Shared, deadline: &Deadline, now_ns: i64) -> Result<(
     catalogs.register_catalog(CATALOG.to_owned(), Arc::new(schemas));
     let mut functions = SessionStateDefaults::default_scalar_functions();
     functions.retain(|function| !UNBOUNDED.contains(&function.name()));
+    // The last of a name counts.
+    functions.extend(functions::truncate_utc(&functions));
     functions.extend(functions::all());
     let now = ExecutionProps::new().with_query_execution_start_time(DateTime::from_timestamp_nanos(now_ns));
     let state = SessionStateBuilder::new()
