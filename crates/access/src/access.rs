@@ -17,6 +17,7 @@ use crate::grant::{Asked, Grant, Rules};
 use crate::permission::Permission;
 use crate::principal::{Principal, PrincipalKind, Resource};
 use crate::refused::{Reason, Refused};
+use crate::remembered::Remembered;
 use crate::sessions::{NewSession, Sessions};
 use crate::settings::{Settings, SettingsError};
 use crate::store::StoreError;
@@ -74,6 +75,7 @@ pub struct Access {
     pub(crate) rules: ArcSwap<Rules>,
     tokens: Tokens,
     pub(crate) acts: Acts,
+    remembered: Remembered,
     sessions: Sessions,
     failures: Failures,
 }
@@ -107,6 +109,7 @@ impl Access {
             rules: ArcSwap::from_pointee(rules(&folder, site, settings, host.random())?),
             tokens: Tokens::open(host, server_folder)?,
             acts: Acts::open(host, server_folder)?,
+            remembered: Remembered::default(),
             sessions: Sessions::new(host),
             failures: Failures::default(),
         })
@@ -159,7 +162,8 @@ impl Access {
         purpose: Option<&str>,
         now_ns: i64,
     ) -> Result<Grant, Refused> {
-        self.rules.load().decide(&Asked { principal, permission, resource: *resource, purpose, now_ns })
+        self.remembered
+            .decide(&self.rules.load(), &Asked { principal, permission, resource: *resource, purpose, now_ns })
     }
 
     /// The tokens.
@@ -264,12 +268,7 @@ impl Access {
     /// The service that `access.toml` names so.
     pub(crate) fn service(&self, name: &str) -> Option<Principal> {
         let rules = self.rules.load();
-        rules
-            .settings
-            .certificates
-            .iter()
-            .find(|rule| rule.name == name)
-            .map(certificate::CertificateRule::principal)
+        rules.settings.certificates.iter().find(|rule| rule.name == name).map(certificate::CertificateRule::principal)
     }
 
     /// Begins a session of a person whom an identity provider has vouched for.

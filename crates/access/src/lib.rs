@@ -38,6 +38,7 @@ mod names;
 mod permission;
 mod principal;
 mod refused;
+mod remembered;
 mod role;
 mod sessions;
 mod settings;

@@ -26,6 +26,7 @@ pub(crate) struct Settings {
 
 /// What a group of an identity provider is given here.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct GroupRule {
     pub group: String,
     #[serde(flatten)]

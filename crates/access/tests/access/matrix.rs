@@ -225,6 +225,25 @@ fn a_regulator_gets_nothing_outside_of_its_time() {
 }
 
 #[test]
+fn an_answer_is_given_again_and_a_time_box_ends_at_its_moment_all_the_same() {
+    let access = Place::new().open();
+    let until = NOW + 500_000_000;
+    let reader = person("rita", vec![Assignment { until: Some(until), ..on_credit("reader") }]);
+    let trail = Resource::trail("credit");
+    let ask = |now| access.authorize(&reader, Permission::Search, &trail, None, now);
+    assert_eq!(ask(NOW), ask(NOW + 1));
+    assert!(ask(until - 1).is_ok());
+    assert_eq!(ask(until).unwrap_err().reason, Reason::Time);
+    assert!(ask(until - 1).is_ok(), "a clock that is put back");
+    // Another name, purpose, model or role is another question.
+    let mallory = person("mallory", reader.assignments.clone());
+    let grant = access.authorize(&mallory, Permission::Search, &trail, Some("why"), NOW).unwrap();
+    assert_eq!((&*grant.name, grant.purpose.as_deref()), ("mallory", Some("why")));
+    let none = person("rita", Vec::new());
+    assert!(access.authorize(&none, Permission::Search, &trail, None, NOW).is_err());
+}
+
+#[test]
 fn who_runs_the_system_reads_no_payload_whatever_else_it_holds() {
     let place = Place::new();
     let access = place.open();

@@ -53,7 +53,10 @@ fn a_site_takes_from_a_role() {
 #[test]
 fn what_is_wrong_with_a_policy_is_said_with_its_line() {
     for (text, said) in [
-        ("\npermit (principal, action, resource)\n", "DIR/access/policies/a.cedar:3:1: unexpected end of input"),
+        (
+            "\npermit (principal, action, resource)\n",
+            "DIR/access/policies/a.cedar:2:37: unexpected end of input: expected `;`",
+        ),
         (
             "permit (principal, action == OnRecord::Action::\"serch\", resource);",
             "DIR/access/policies/a.cedar:1:30: for policy `policy0`, unrecognized action `OnRecord::Action::\"serch\"`",
