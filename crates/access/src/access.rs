@@ -14,6 +14,7 @@ use crate::certificate;
 use crate::failures::Failures;
 use crate::folder::{AccessFolder, SETTINGS_FILE};
 use crate::grant::{Asked, Grant, Rules};
+use crate::names::is_name;
 use crate::permission::Permission;
 use crate::principal::{Principal, PrincipalKind, Resource};
 use crate::refused::{Reason, Refused};
@@ -150,7 +151,8 @@ impl Access {
         done
     }
 
-    /// Whether a principal may, and what it may see or append then.
+    /// Whether a principal may, and what it may see or append then. Where it [takes two](Permission::takes_two), what is
+    /// granted is to propose or to agree, and not to do it.
     ///
     /// # Errors
     /// [`Refused`], which says what was missing.
@@ -257,6 +259,8 @@ impl Access {
     pub fn person(&self, subject: &str, name: &str, groups: &[String]) -> Principal {
         let rules = self.rules.load();
         let given = rules.settings.groups.iter().filter(|rule| groups.contains(&rule.group));
+        // What people call themselves is theirs to choose, and may be nothing.
+        let name = if is_name(name) { name } else { subject };
         Principal {
             id: format!("person:{subject}"),
             kind: PrincipalKind::Person,
