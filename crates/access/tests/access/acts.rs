@@ -52,7 +52,7 @@ fn it_takes_another_principal_with_the_same_right() {
     assert!(matches!(access.approve(&admin("eve"), &act.id, NOW), Err(ActError::Answered { agreed: true, .. })));
     // A crash before it is carried out loses nothing; carried out it is once.
     let access = place.open();
-    assert_eq!(access.approved(NOW + 2).unwrap(), [approved.clone()]);
+    assert_eq!(access.approved(NOW + 2).unwrap(), std::slice::from_ref(&approved));
     access.carried_out(&approved, NOW + 2).unwrap();
     assert!(matches!(access.carried_out(&approved, NOW + 2), Err(ActError::NotApproved(_))));
     assert!(access.approved(NOW + 2).unwrap().is_empty());

@@ -114,7 +114,7 @@ fn rows_that_are_not_shown_are_not_there() {
     assert_eq!(indices("SELECT index FROM events WHERE index > 7 AND index <= 66 ORDER BY index"), json!([8, 9, 65]));
     assert_eq!(indices("SELECT count(*) FROM events WHERE index = 30 OR index = 64"), json!([0]));
     assert_eq!(
-        indices("SELECT index FROM decisions WHERE inputs.income IS NULL AND index IN (5, 30, 65, 69)"),
+        indices("SELECT index FROM decisions WHERE inputs.income IS NULL AND index IN (5, 30, 65, 69) ORDER BY index"),
         json!([5, 65])
     );
     assert_eq!(
