@@ -144,7 +144,7 @@ pub enum ActError {
         /// What is wrong.
         cause: String,
     },
-    /// [`PENDING_MAX`] wait already.
+    /// As many wait as may.
     #[error("{PENDING_MAX} acts wait for an answer, the limit; answer some first")]
     TooMany,
     /// The file could not be read or changed.

@@ -174,7 +174,12 @@ fn add(set: &mut PolicySet, validator: &Validator, source: &Source) -> Result<()
     })?;
     let checked = validator.validate(&parsed, ValidationMode::Strict);
     if let Some(error) = checked.validation_errors().next() {
-        return Err(wrong(&source.file, &source.text, error, error));
+        let mut wrong = wrong(&source.file, &source.text, error, error);
+        // The validator guesses a name that was meant, another one each time.
+        if let PolicyError::Wrong { hint, .. } = &mut wrong {
+            *hint = Some("the words that policies may use are in access.cedarschema".to_owned());
+        }
+        return Err(wrong);
     }
     if let Some(template) = parsed.templates().next() {
         let line = 1 + source
