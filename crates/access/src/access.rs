@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use host::{FileError, Host};
+use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
 use crate::acts::{Act, ActError, Acts, Approved, Proposal};
@@ -76,6 +77,8 @@ pub struct Access {
     pub(crate) rules: ArcSwap<Rules>,
     tokens: Tokens,
     pub(crate) acts: Acts,
+    /// Held while policies change.
+    pub(crate) changing: Mutex<()>,
     remembered: Remembered,
     sessions: Sessions,
     failures: Failures,
@@ -110,6 +113,7 @@ impl Access {
             rules: ArcSwap::from_pointee(rules(&folder, site, settings, host.random())?),
             tokens: Tokens::open(host, server_folder)?,
             acts: Acts::open(host, server_folder)?,
+            changing: Mutex::default(),
             remembered: Remembered::default(),
             sessions: Sessions::new(host),
             failures: Failures::default(),
