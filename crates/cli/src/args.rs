@@ -1,8 +1,8 @@
 //! What can be typed. The help page lists what works, and nothing else.
 
 use crate::{
-    append, compact, completions, demo, export_verb, gaps, groups, init, prove, reconcile, sample, search, show, sql,
-    stats, verify,
+    access_verb, append, compact, completions, demo, export_verb, gaps, groups, init, prove, reconcile, sample, search,
+    show, sql, stats, token, verify,
 };
 
 /// Tamper-evident records of what machine-learning models decide.
@@ -53,5 +53,7 @@ pub enum Verb {
     Prove(prove::Args),
     Stats(stats::Args),
     Compact(compact::Args),
+    Token(token::Args),
+    Access(access_verb::Args),
     Completions(completions::Args),
 }
