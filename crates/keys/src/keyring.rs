@@ -26,8 +26,10 @@ struct Opened {
     host: Host,
     origin: String,
     store: Store,
-    /// The one in use first.
-    keys: Vec<(KeyId, Cipher)>,
+    /// The one that wraps what is made.
+    newest: (KeyId, Cipher),
+    /// Of a rotation that is not finished.
+    older: Vec<(KeyId, Cipher)>,
     encrypts: bool,
 }
 
@@ -161,10 +163,12 @@ impl Keyring {
             return Err(KeyringError::Malformed { path, why: format!("it holds the keys of {}", file.origin) });
         }
         let (_, keys) = unwrap(host, folder, name, &file)?;
-        let keys = keys.into_iter().map(|(id, secret)| (id, Cipher::new(&secret))).collect();
+        let mut keys = keys.into_iter().map(|(id, secret)| (id, Cipher::new(&secret)));
+        let newest = keys.next().ok_or_else(|| KeyringError::Missing { origin: origin.to_owned(), path })?;
+        let older = keys.collect();
         let store = Store::at(host, folder, name);
         let (host, origin, encrypts) = (host.clone(), origin.to_owned(), file.encrypts);
-        Ok(Keyring(Arc::new(Opened { host, origin, store, keys, encrypts })))
+        Ok(Keyring(Arc::new(Opened { host, origin, store, newest, older, encrypts })))
     }
 
     /// Whether the trail's files are encrypted, and not its signing key alone.
@@ -182,11 +186,10 @@ impl Keyring {
     /// Makes a key for the file of that name. It is in the store, durable, before anything is encrypted under it.
     ///
     /// # Errors
-    /// [`KeyError::File`].
-    pub fn make(&self, file: &str) -> Result<DataKey, KeyError> {
-        let Opened { host, origin, store, keys, .. } = &*self.0;
+    /// [`FileError`].
+    pub fn make(&self, file: &str) -> Result<DataKey, FileError> {
+        let Opened { host, origin, store, newest: (wrapped_by, cipher), .. } = &*self.0;
         let (id, secret) = (Hex(host.random()), Secret::random(host));
-        let Some((wrapped_by, cipher)) = keys.first() else { return Err(self.no_keys(&id)) };
         let sealed = cipher.seal(host, &bound(origin, file, &id), secret.bytes());
         store.put(file, &id, &Entry { wrapped_by: *wrapped_by, sealed })?;
         Ok(DataKey::new(id, secret, origin, file))
@@ -206,16 +209,12 @@ impl Keyring {
     }
 
     fn unwrap_entry(&self, file: &str, id: &KeyId, bytes: &[u8]) -> Result<Secret, KeyError> {
-        let Opened { origin, store, keys, .. } = &*self.0;
+        let Opened { origin, store, newest, older, .. } = &*self.0;
         let unusable = |why: String| KeyError::Unusable { path: store.path(file, id), why };
         let entry = Entry::decode(bytes).map_err(unusable)?;
-        let by = keys.iter().find(|(known, _)| *known == entry.wrapped_by);
+        let by = std::iter::once(newest).chain(older).find(|(known, _)| *known == entry.wrapped_by);
         let (_, cipher) = by.ok_or_else(|| unusable("wrapped by a key that is not the trail's".to_owned()))?;
         cipher.open_key(&bound(origin, file, id), &entry.sealed).map_err(|error| unusable(error.to_string()))
-    }
-
-    fn no_keys(&self, id: &KeyId) -> KeyError {
-        KeyError::NoKeys { key_id: id.to_string() }
     }
 
     /// Destroys all keys of these files, and says how many there were. Durable when it returns.
@@ -249,8 +248,8 @@ impl Keyring {
     /// A small file's bytes, encrypted under a key of its own: magic ‖ key id ‖ nonce ‖ message ‖ tag.
     ///
     /// # Errors
-    /// [`KeyError::File`].
-    pub fn seal_file(&self, file: &str, bytes: &[u8]) -> Result<Vec<u8>, KeyError> {
+    /// [`FileError`].
+    pub fn seal_file(&self, file: &str, bytes: &[u8]) -> Result<Vec<u8>, FileError> {
         let key = self.make(file)?;
         let mut sealed = SEALED_MAGIC.to_vec();
         sealed.extend_from_slice(&key.id().0);
@@ -309,10 +308,7 @@ impl Keyring {
             file.put(host, folder, name)?;
         }
         let keyring = Keyring::open(host, folder, name, &file.origin)?;
-        let Opened { origin, store, keys, .. } = &*keyring.0;
-        let Some((newest, cipher)) = keys.first() else {
-            return Err(KeyringError::Missing { origin: origin.clone(), path: TrailFile::path(folder, name) });
-        };
+        let Opened { origin, store, newest: (newest, cipher), .. } = &*keyring.0;
         let mut count = 0;
         for (of, id) in store.list()? {
             let Some(bytes) = store.get(&of, &id)? else { continue };
