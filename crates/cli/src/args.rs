@@ -1,8 +1,8 @@
 //! What can be typed. The help page lists what works, and nothing else.
 
 use crate::{
-    append, compact, completions, demo, export_verb, gaps, groups, init, prove, reconcile, sample, search, show, sql,
-    stats, verify,
+    append, compact, completions, demo, export_verb, gaps, groups, init, keys_verb, prove, reconcile, sample, search,
+    show, sql, stats, verify,
 };
 
 /// Tamper-evident records of what machine-learning models decide.
@@ -53,5 +53,6 @@ pub enum Verb {
     Prove(prove::Args),
     Stats(stats::Args),
     Compact(compact::Args),
+    Keys(keys_verb::Args),
     Completions(completions::Args),
 }

@@ -23,6 +23,7 @@ mod init;
 #[doc(hidden)]
 pub mod input;
 mod intake;
+mod keys_verb;
 mod listing;
 mod number;
 mod object;
@@ -70,6 +71,7 @@ pub fn run() -> ExitCode {
         args::Verb::Sample(args) => sample::run(&session, &args),
         args::Verb::Verify(args) => verify::run(&session, &args),
         args::Verb::Compact(args) => compact::run(&session, &args),
+        args::Verb::Keys(args) => keys_verb::run(&session, &args),
         args::Verb::Stats(args) => stats::run(&session, &args),
         args::Verb::Demo(args) => demo::run(&session, &args),
         args::Verb::Completions(args) => completions::run(&session, &args),

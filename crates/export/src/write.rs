@@ -86,7 +86,7 @@ pub fn write(
         done += 1;
         progress(done, total);
     };
-    let spool = Spool::fill(snapshot, &wanted, &temporary.path(), &mut step)?;
+    let spool = Spool::fill(host, snapshot, &wanted, &temporary.path(), &mut step)?;
     let mut files = Files::new(host, temporary.path(), order.format, &columns, order.file_rows)?;
     let mut entries = EntriesAhead { snapshot, digests: Vec::new(), first: 0, size };
     for item in spool.items() {

@@ -22,6 +22,7 @@ mod data_key;
 mod encoded;
 mod keyring;
 mod master;
+mod scratch;
 mod secret;
 mod source;
 mod store;
@@ -32,6 +33,7 @@ pub use data_key::DataKey;
 pub use encoded::Hex;
 pub use keyring::{KeyError, Keyring, KeyringError};
 pub use master::{MasterError, PASSPHRASE_BYTES_MIN};
+pub use scratch::{ScratchReader, ScratchWriter};
 pub use secret::Secret;
 pub use source::{MASTER_FILE, NoSource, SOURCE_VARIABLE, Source};
 

@@ -43,8 +43,22 @@ pub(crate) struct Catalog {
 ///
 /// It has no table functions, no file formats, no table factories and no store but an empty one: there is nothing by
 /// which SQL could name a file or a host.
-pub(crate) fn new(shared: &Shared, deadline: &Deadline, now_ns: i64) -> Result<(SessionState, Catalog)> {
+///
+/// With `may_spill` what memory does not hold goes to a private folder, in clear: the library has no other way. So the
+/// queries of an encrypted trail have their memory alone.
+pub(crate) fn new(
+    shared: &Shared,
+    deadline: &Deadline,
+    now_ns: i64,
+    may_spill: bool,
+) -> Result<(SessionState, Catalog)> {
     let limits = &shared.limits;
+    let spill = if may_spill {
+        let folder = DiskManagerMode::Directories(vec![shared.spill.path().to_owned()]);
+        DiskManagerBuilder::default().with_mode(folder).with_max_temp_directory_size(limits.spill_bytes)
+    } else {
+        DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled).with_max_temp_directory_size(0)
+    };
     let mut config = SessionConfig::new()
         .with_target_partitions(limits.threads.max(1))
         .with_default_catalog_and_schema(CATALOG, SCHEMA)
@@ -61,11 +75,7 @@ pub(crate) fn new(shared: &Shared, deadline: &Deadline, now_ns: i64) -> Result<(
     options.execution.parquet.skip_metadata = true;
     let runtime = RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory_bytes)))
-        .with_disk_manager_builder(
-            DiskManagerBuilder::default()
-                .with_mode(DiskManagerMode::Directories(vec![shared.spill.path().to_owned()]))
-                .with_max_temp_directory_size(limits.spill_bytes),
-        )
+        .with_disk_manager_builder(spill)
         .with_object_store_registry(Arc::new(OneStore(Arc::new(InMemory::new()))))
         .build_arc()?;
     let catalog = Catalog { trail: Arc::default(), models: Arc::default() };

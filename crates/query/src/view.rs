@@ -129,7 +129,8 @@ impl View {
             deadline,
             rests: Mutex::new(HashMap::new()),
         };
-        let (state, catalog) = session::new(&self.shared, deadline, now_ns).map_err(|error| self.error(error))?;
+        let (state, catalog) = session::new(&self.shared, deadline, now_ns, !self.snapshot.lake().encrypts())
+            .map_err(|error| self.error(error))?;
         Ok(Question { view: self, names, state, catalog, deadline: deadline.clone(), now_ns })
     }
 
