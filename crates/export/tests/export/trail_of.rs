@@ -84,7 +84,7 @@ impl Trail {
     pub fn export(&self, name: &str, search: Search, columns: &[&str], format: RowFormat, file_rows: u64) -> Export {
         let folder = self.temp.path().join(name);
         let columns = columns.iter().map(|column| (*column).to_owned()).collect();
-        let order = Order { search, asked: "a test".to_owned(), columns, format, file_rows };
+        let order = Order { search, asked: "a test".to_owned(), columns, format, file_rows, recipients: Vec::new() };
         let exported = write(&self.host, &self.view(), order, &folder, &mut |_, _| {}).unwrap();
         Export { folder, exported }
     }

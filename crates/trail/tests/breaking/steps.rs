@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use host::{Fault, FaultLog, FaultTable, Host};
 use record::Record;
-use trail::{AppendError, Intake, KeyFolder, OpenError, Outcome, Writer, init};
+use trail::{AppendError, Intake, KeyFolder, OpenError, Outcome, Writer};
 
 use crate::support::*;
 
@@ -386,7 +386,7 @@ fn life_of_a_child(row: &str) {
 #[test]
 fn an_interrupted_init_is_made_again() {
     let log = Arc::new(FaultLog::new());
-    let make = |host: &Host, fixture: &Fixture| init(host, &fixture.folder, Some("example.com/init"), &fixture.keys);
+    let make = |host: &Host, fixture: &Fixture| fixture.init(host, "example.com/init");
     make(&Host::builder().faults(log.clone()).build(), &Fixture::empty(fast_temp())).unwrap();
     let mut cases = 0;
     for (point, visits) in log.points() {
