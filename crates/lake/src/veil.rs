@@ -190,3 +190,131 @@ impl Filters {
         Ok(Some(Sbbf::new(&bitset)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use keys::Source;
+    use proptest::prelude::*;
+    use record::Stored;
+
+    use super::*;
+    use crate::arbitrary::{self, sample};
+    use crate::plan::plan_settle;
+    use crate::settle::Lake;
+    use crate::snapshot::{Lookup, Snapshot};
+    use crate::{Interrupt, plan_compaction};
+
+    /// A lake that is encrypted, its keys beside it.
+    fn lake(folder: &std::path::Path) -> (Lake, Keyring) {
+        let host = Host::system();
+        let keys =
+            Keyring::create(&host, &folder.join("keys"), "t", "example.com/t", true, &Source::default()).unwrap();
+        let lake = Lake::create(host, folder.join("lake")).unwrap();
+        (lake.with_keys(Some(keys.clone())), keys)
+    }
+
+    fn settle(lake: &mut Lake, records: &[(u64, Stored)]) {
+        let plan = plan_settle(lake.snapshot(), records).unwrap();
+        let first = records[0].0;
+        lake.settle(&plan, &|index| Some(records[(index - first) as usize].1.digest())).unwrap();
+    }
+
+    /// Every record is there, and no filter, statistic or page index hides one (T26).
+    fn check(snapshot: &Snapshot, records: &[(u64, Stored)]) {
+        for file in snapshot.files() {
+            snapshot.check(file, &mut |index, _| Some(records[index as usize].1.digest())).unwrap();
+        }
+        for (index, stored) in records {
+            assert_eq!(&snapshot.find(*index).unwrap().unwrap().placed.stored, stored);
+            assert!(snapshot.find_id(stored.stamp.id).unwrap().is_some());
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(8))]
+
+        /// I5, I7, over several row groups, and over a rewrite of several files.
+        #[test]
+        fn what_was_encrypted_is_read_and_found(records in arbitrary::run(0, 4..70)) {
+            let folder = tempfile::tempdir().unwrap();
+            let (mut lake, keys) = lake(folder.path());
+            let (one, two) = records.split_at(records.len() / 2);
+            settle(&mut lake, one);
+            settle(&mut lake, two);
+            check(lake.snapshot(), &records);
+            let reader = Snapshot::open(Host::system(), folder.path().join("lake")).unwrap();
+            check(&reader.with_keys(Some(keys)), &records);
+        }
+    }
+
+    #[test]
+    fn filters_are_of_their_row_group_and_closed_to_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut lake, _) = lake(folder.path());
+        let records = sample(5, 0, 60);
+        settle(&mut lake, &records);
+        let snapshot = lake.snapshot();
+        let file = &snapshot.files()[0];
+        let reader = snapshot.reader(file).unwrap();
+        assert!(reader.groups() > 2, "{}", reader.groups());
+        let leaf = reader.leaf("id").unwrap();
+        let groups = reader.metadata().metadata().row_groups();
+        assert!(groups.iter().flat_map(|group| group.columns()).all(|column| column.bloom_filter_offset().is_none()));
+        let id = |index: u64| records[index as usize].1.stamp.id.to_string();
+        let holds = |group: usize, id: &str| reader.filter(group, leaf).unwrap().unwrap().check(id);
+        let first = reader.rows(&[0]).unwrap()[0].index;
+        let last = reader.rows(&[reader.row_count() - 1]).unwrap()[0].index;
+        let end = reader.groups() - 1;
+        assert!(holds(0, &id(first)) && holds(end, &id(last)));
+        assert!(!holds(end, &id(first)) && !holds(0, &id(last)), "a filter of one group holds another's ids");
+        // Another key's filters are none.
+        let bytes = std::fs::read(snapshot.path(file)).unwrap();
+        let strange = Filters::read(&snapshot.keys().unwrap().make(&file.path).unwrap(), r#"[[0,"id",4,60]]"#).unwrap();
+        let get = |at: u64, length: usize| Ok(Bytes::copy_from_slice(&bytes[at as usize..at as usize + length]));
+        assert!(strange.get(0, "id", get).is_err());
+        assert!(snapshot.look_up(Lookup::Subject, &["nobody"]).unwrap().is_empty());
+    }
+
+    /// A file under the name of another one, its key too, is not taken for it.
+    #[test]
+    fn a_file_is_bound_to_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut lake, keys) = lake(folder.path());
+        settle(&mut lake, &sample(1, 0, 8));
+        let file = lake.snapshot().files()[0].clone();
+        let other = Manifest { path: file.path.replace("settle-0", "settle-1"), ..file.clone() };
+        let host = Host::system();
+        let store = folder.path().join("keys/t.keys");
+        for (from, to, of) in [(&file.path, &other.path, folder.path().join("lake"))] {
+            host.replace(of.join(to), &std::fs::read(of.join(from)).unwrap(), "test", None).unwrap();
+        }
+        let key = std::fs::read(store.join(format!("{}.{}", file.path, file.key_id))).unwrap();
+        host.replace(store.join(format!("{}.{}", other.path, file.key_id)), &key, "test", None).unwrap();
+        let error = crate::reader::FileReader::open(
+            &host,
+            lake.snapshot().folder(),
+            &other,
+            lake.snapshot().columns(),
+            Some(&keys),
+        );
+        assert!(matches!(error, Err(crate::ReadError::Key { .. })));
+    }
+
+    /// T21: what replaced a file destroys its key once nobody reads it.
+    #[test]
+    fn a_file_that_is_cleaned_away_takes_its_key_along() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut lake, keys) = lake(folder.path());
+        let records = sample(1, 0, 16);
+        settle(&mut lake, &records[..8]);
+        settle(&mut lake, &records[8..]);
+        assert_eq!(keys.count().unwrap(), lake.snapshot().files().len());
+        let files = lake.snapshot().files().to_vec();
+        let rewrite = plan_compaction(lake.snapshot(), &files, &Interrupt::default()).unwrap();
+        let done = rewrite.carry_out(&|_, _| None, &|index| Some(records[index as usize].1.digest())).unwrap();
+        lake.replace(done).unwrap();
+        lake.clean(std::time::Duration::ZERO).unwrap();
+        assert_eq!(keys.count().unwrap(), lake.snapshot().files().len());
+        check(lake.snapshot(), &records);
+    }
+}
