@@ -37,7 +37,7 @@ enum From {
     Stdin,
     Path(PathBuf),
     /// What came from a pipe, kept in a file without a name, encrypted.
-    Spooled(File, Cipher),
+    Spooled(File, Box<Cipher>),
 }
 
 /// One record, or what is wrong with what stands there.
@@ -103,7 +103,7 @@ impl Source {
         io::copy(&mut self.raw()?, &mut spool).map_err(aside)?;
         let (file, cipher) = spool.finish().map_err(aside)?;
         let file = file.into_inner().map_err(|error| aside(error.into_error()))?;
-        self.from = From::Spooled(file, cipher);
+        self.from = From::Spooled(file, Box::new(cipher));
         Ok(())
     }
 
@@ -115,7 +115,7 @@ impl Source {
                 let again = |error| Failure::io("read", Path::new(&self.name), &error);
                 let mut file = file.try_clone().map_err(again)?;
                 file.rewind().map_err(again)?;
-                Box::new(ScratchReader::new(cipher.clone(), BufReader::new(file)))
+                Box::new(ScratchReader::new(Cipher::clone(cipher), BufReader::new(file)))
             }
         })
     }

@@ -1,5 +1,7 @@
 //! A trail's keys over their life: made, found again, destroyed, wrapped anew, and refused where they do not belong.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

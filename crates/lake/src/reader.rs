@@ -50,7 +50,7 @@ pub enum ReadError {
         /// The file.
         file: String,
         /// Why.
-        cause: KeyError,
+        cause: Box<KeyError>,
     },
     /// The file is no Parquet, or is damaged.
     #[error("file {file:?} cannot be read: {cause}; verify the trail, and restore the file from a copy")]
@@ -158,7 +158,8 @@ impl FileReader {
     ) -> Result<Self, ReadError> {
         let name = file.path.as_str();
         let source = Source::open(host, &folder.join(name))?;
-        let key = veil::key_of(file, keys).map_err(|cause| ReadError::Key { file: name.to_owned(), cause })?;
+        let key =
+            veil::key_of(file, keys).map_err(|cause| ReadError::Key { file: name.to_owned(), cause: cause.into() })?;
         let mut options =
             ArrowReaderOptions::new().with_skip_arrow_metadata(true).with_page_index_policy(PageIndexPolicy::Optional);
         if let Some(key) = &key {

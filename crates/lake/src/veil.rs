@@ -285,9 +285,9 @@ mod tests {
         let other = Manifest { path: file.path.replace("settle-0", "settle-1"), ..file.clone() };
         let host = Host::system();
         let store = folder.path().join("keys/t.keys");
-        for (from, to, of) in [(&file.path, &other.path, folder.path().join("lake"))] {
-            host.replace(of.join(to), &std::fs::read(of.join(from)).unwrap(), "test", None).unwrap();
-        }
+        let in_lake = folder.path().join("lake");
+        host.replace(in_lake.join(&other.path), &std::fs::read(in_lake.join(&file.path)).unwrap(), "test", None)
+            .unwrap();
         let key = std::fs::read(store.join(format!("{}.{}", file.path, file.key_id))).unwrap();
         host.replace(store.join(format!("{}.{}", other.path, file.key_id)), &key, "test", None).unwrap();
         let error = crate::reader::FileReader::open(
@@ -312,6 +312,8 @@ mod tests {
         let files = lake.snapshot().files().to_vec();
         let rewrite = plan_compaction(lake.snapshot(), &files, &Interrupt::default()).unwrap();
         let done = rewrite.carry_out(&|_, _| None, &|index| Some(records[index as usize].1.digest())).unwrap();
+        // It holds the version that it was planned on.
+        drop(rewrite);
         lake.replace(done).unwrap();
         lake.clean(std::time::Duration::ZERO).unwrap();
         assert_eq!(keys.count().unwrap(), lake.snapshot().files().len());
