@@ -331,3 +331,25 @@ fn keys_of_files_that_are_gone_are_swept_and_no_others() {
     fixture.write(&live, &copy);
     assert_eq!(fixture.check(&[fixture.pin()]).verdict, Verdict::Valid, "{}", count());
 }
+
+/// An open trail can have its signing key wrapped all the same: it is read without keys, and continued with them alone.
+#[test]
+fn an_open_trail_may_have_a_wrapped_signing_key() {
+    let (host, fixture) = (Host::system(), Fixture::empty(fast_temp()));
+    let source = Source::default();
+    let protection = trail::Protection::Open { master: Some(&source) };
+    let origin = Some("example.com/breaking");
+    let settings = trail::init_protected(&host, &fixture.folder, origin, &fixture.keys, protection).unwrap();
+    let key = std::fs::read(fixture.keys.path(&settings.verifier_key().unwrap())).unwrap();
+    assert!(!key.windows(11).any(|window| window == b"PRIVATE+KEY"));
+    let writer = fixture.open();
+    append(&writer, 0..20);
+    writer.settle().unwrap();
+    writer.close().unwrap();
+    let bare = trail::Folder::new(fixture.folder.root());
+    assert_eq!(Reader::new(&host, &bare).snapshot().unwrap().end(), 20);
+    assert_eq!(fixture.check(&[fixture.pin()]).verdict, Verdict::Valid);
+    remove(&fixture.keys.0.join("master.key"));
+    let error = Writer::open(&host, &bare, &fixture.keys, Options::default()).err().unwrap();
+    assert!(error.to_string().contains("master key is not at"), "{error}");
+}
