@@ -109,7 +109,7 @@ impl QueryError {
             DataFusionError::Collection(mut causes) if !causes.is_empty() => Self::of(causes.remove(0), limits),
             DataFusionError::SQL(cause, _) => QueryError::Syntax(first_line(&cause.to_string())),
             DataFusionError::SchemaError(cause, _) => Self::of_schema(*cause),
-            DataFusionError::ResourcesExhausted(why) if why.contains("DiskManager is disabled") => QueryError::Limit {
+            DataFusionError::ResourcesExhausted(_) if limits.spill_bytes == 0 => QueryError::Limit {
                 what: "the memory, which is all that queries of an encrypted trail have,",
                 max: mib(limits.memory_bytes as u64),
             },

@@ -22,6 +22,7 @@ use url::Url;
 use crate::census::Deadline;
 use crate::engine::Shared;
 use crate::functions;
+use crate::limits::Limits;
 use crate::records::STORE;
 use crate::statement::DEPTH_MAX;
 use crate::watch::WatchJoins;
@@ -44,16 +45,15 @@ pub(crate) struct Catalog {
 /// It has no table functions, no file formats, no table factories and no store but an empty one: there is nothing by
 /// which SQL could name a file or a host.
 ///
-/// With `may_spill` what memory does not hold goes to a private folder, in clear: the library has no other way. So the
-/// queries of an encrypted trail have their memory alone.
+/// What memory does not hold goes to a private folder, in clear, since the library has no other way; with a limit of no bytes
+/// there is none.
 pub(crate) fn new(
     shared: &Shared,
+    limits: &Limits,
     deadline: &Deadline,
     now_ns: i64,
-    may_spill: bool,
 ) -> Result<(SessionState, Catalog)> {
-    let limits = &shared.limits;
-    let spill = if may_spill {
+    let spill = if limits.spill_bytes > 0 {
         let folder = DiskManagerMode::Directories(vec![shared.spill.path().to_owned()]);
         DiskManagerBuilder::default().with_mode(folder).with_max_temp_directory_size(limits.spill_bytes)
     } else {
