@@ -25,6 +25,8 @@ test: test-rust test-python test-readers
 
 test-rust:
 	$(CARGO) test --locked --workspace
+	ONRECORD_TEST_ENCRYPTED=1 $(CARGO) test --locked --workspace --test breaking --test query --test export \
+		-- steps:: kill:: power_cut:: live:: erasure::an_erasure fields:: find:: once:: policy:: sound::
 
 # The one that the tests use: a build of the command alone would build what it rests on once more, with other features.
 binary:

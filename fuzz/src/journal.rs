@@ -71,7 +71,7 @@ fn read_from(host: &Host, folder: &Path, from: u64) -> Vec<Record> {
         seen.push((index, payload.to_vec()));
         Ok(())
     };
-    match read(host, folder, from, take) {
+    match read(host, folder, from, None, take) {
         Ok(reading) => {
             assert_eq!(reading.records, seen.len() as u64);
             assert!(reading.next_index >= from);

@@ -36,7 +36,7 @@ class Trail:
         self.folder = Path(self.temp.name) / "trail"
         self.lake = self.folder / "lake"
         self.sent, self.receipts = {}, {}
-        self.onrecord("init", self.folder, "--origin", "example.com/readers")
+        self.onrecord("init", self.folder, "--origin", "example.com/readers", "--no-encryption")
 
     def onrecord(self, *arguments, stdin=""):
         environment = os.environ | {"ONRECORD_KEYS": f"{self.temp.name}/keys"}

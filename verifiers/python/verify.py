@@ -161,7 +161,8 @@ def read_settings(folder):
     types = {"format": int, "origin": str, "log_key": str, "created": str, "encryption": str}
     found = isinstance(value, dict) and {name: type(field) for name, field in value.items()}
     need(found == types, "trail.json has other fields, or fields of other types")
-    need((value["format"], value["encryption"]) == (1, "none"), "trail.json is of an unknown format or encryption")
+    known = value["format"] == 1 and value["encryption"] in ("none", "aes-256-gcm")
+    need(known, "trail.json is of an unknown format or encryption")
     key = parse_vkey(value["log_key"])
     need(key.name == value["origin"], "trail.json names a key of another origin")
     return key

@@ -117,7 +117,7 @@ fn interrupted(failure: Option<Failure>, tally: &Tally) -> Failure {
 fn check_all(session: &Session, sources: &mut [Source]) -> Result<(), Failure> {
     let (mut all, mut bad) = (0, 0);
     for source in sources {
-        source.keep()?;
+        source.keep(&session.host)?;
         let mut records = source.open(Limits::DEFAULT)?;
         while let Some(item) = records.read_next()? {
             all += 1;

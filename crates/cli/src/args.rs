@@ -1,8 +1,8 @@
 //! What can be typed. The help page lists what works, and nothing else.
 
 use crate::{
-    access_verb, append, compact, completions, demo, export_verb, gaps, groups, init, prove, reconcile, sample, search,
-    show, sql, stats, token, verify,
+    access_verb, append, compact, completions, demo, export_verb, gaps, groups, init, keys_verb, prove, reconcile, sample,
+    search, show, sql, stats, token, verify,
 };
 
 /// Tamper-evident records of what machine-learning models decide.
@@ -55,5 +55,6 @@ pub enum Verb {
     Compact(compact::Args),
     Token(token::Args),
     Access(access_verb::Args),
+    Keys(keys_verb::Args),
     Completions(completions::Args),
 }

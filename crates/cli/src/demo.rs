@@ -86,9 +86,14 @@ impl Place {
 /// Records the data in two halves, with a backup in between. The applicant whose case the tour follows.
 fn record(tale: &mut Tale<'_>) -> Result<Applicant, Failure> {
     let session = tale.session();
-    tale.step("Make a trail", "A folder, and beside it the key that signs its log.")?;
-    tale.command(&format!("onrecord init {TRAIL} --origin {ORIGIN}"))?;
-    init::run(session, &init::Args { trail: TRAIL.into(), origin: Some(ORIGIN.into()) })?;
+    tale.step(
+        "Make a trail",
+        "A folder, and beside it the key that signs its log. It is left open, so that you can look into its files, and the\n\
+         forger of the last steps too; without --no-encryption it would be encrypted.",
+    )?;
+    tale.command(&format!("onrecord init {TRAIL} --origin {ORIGIN} --no-encryption"))?;
+    let open = init::Args { trail: TRAIL.into(), origin: Some(ORIGIN.into()), no_encryption: true, master_key: None };
+    init::run(session, &open)?;
 
     let halves = data::write(session)?;
     tale.step(

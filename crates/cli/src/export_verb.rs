@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use export::{ExportError, Exported, Order, RowFormat};
+use export::{AGE, ExportError, Exported, Order, Recipient, RowFormat};
 use query::Search;
 
 use crate::exit::Exit;
@@ -43,6 +43,9 @@ pub struct Args {
     /// How to write the rows
     #[arg(long, value_enum, default_value_t = Format::Parquet)]
     pub format: Format,
+    /// Encrypt every file to whom it is for, with age (age1...; may be repeated)
+    #[arg(long = "recipient", value_name = "AGE")]
+    pub recipients: Vec<Recipient>,
     #[command(flatten)]
     pub bounds: Bounds,
 }
@@ -51,6 +54,7 @@ const AFTER: &str = "\
   onrecord export ./trail -o march --since 2026-03-01..2026-03-31 --format csv
   onrecord export ./trail -o scores --columns index,time,subject.id,output.score
   onrecord verify march --policy my-policy
+  onrecord export ./trail -o for-audit --recipient age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p
 
 An export of all decisions (no filter but --kind, no --limit) also proves that none is left out.
 docs/evidence.md says what an export proves, and what it shows of a record.";
@@ -123,7 +127,14 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
     let search = Search { limit, ..args.filters.search(session, filters::kind(&args.kind)?)? };
     let limited = args.limit.map(|limit| format!(" --limit {limit}")).unwrap_or_default();
     let asked = format!("--kind {}{}{limited}", args.kind, args.filters);
-    let order = Order { search, asked, columns, format: args.format.into(), file_rows: Order::FILE_ROWS };
+    let order = Order {
+        search,
+        asked,
+        columns,
+        format: args.format.into(),
+        file_rows: Order::FILE_ROWS,
+        recipients: args.recipients.clone(),
+    };
     let mut bar = progress::bar(session, "exporting");
     let exported = export::write(&session.host, &view, order, &args.output, &mut |done, total| bar.of(done, total));
     drop(bar);
@@ -137,6 +148,7 @@ fn tell(session: &Session, args: &Args, exported: &Exported) -> Result<(), Failu
     if session.json {
         let object = Object::default().field("folder", &args.output).field("manifest_sha256", digest);
         let object = object.field("rows", manifest.rows).field("complete", manifest.complete).field("size", size);
+        let object = object.field("encrypted", !args.recipients.is_empty());
         return session.print(&object.field("counts", manifest.evidence.counts).line());
     }
     let bytes: u64 = manifest.files.iter().map(|file| file.bytes).sum();
@@ -157,8 +169,15 @@ fn tell(session: &Session, args: &Args, exported: &Exported) -> Result<(), Failu
     said.push(("manifest".to_owned(), digest.clone()));
     let output = plain(&args.output.display().to_string());
     let complete = if manifest.complete { "; none is left out, which it proves" } else { "" };
+    let check = match args.recipients.is_empty() {
+        true => format!("  onrecord verify {output} --policy POLICY\n"),
+        false => format!(
+            "  for f in {output}/*{AGE}; do age -d -i KEY -o \"${{f%{AGE}}}\" \"$f\" && rm \"$f\"; done\n  \
+             onrecord verify {output} --policy POLICY\n"
+        ),
+    };
     session.print(&format!(
-        "{} {output}: {}{complete}\n\n{}\nTo check it anywhere, without the trail:\n  onrecord verify {output} --policy POLICY\n",
+        "{} {output}: {}{complete}\n\n{}\nTo check it anywhere, without the trail:\n{check}",
         paint(GOOD, "wrote"),
         number::of(manifest.rows, "row", "rows"),
         pairs(session, &said),

@@ -1,4 +1,7 @@
-//! `onrecord init`: a new trail and its signing key.
+//! `onrecord init`: a new trail and its keys.
+
+use keys::Source;
+use trail::Protection;
 
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
@@ -7,7 +10,9 @@ use crate::session::Session;
 use crate::style::{GOOD, HEAD, paint};
 use crate::text::plain;
 
-/// Make a trail and its signing key
+/// Make a trail and its keys
+///
+/// Every record is encrypted at rest, under keys that stand in the folder of keys (ONRECORD_KEYS) and not in the trail.
 #[derive(clap::Args)]
 pub struct Args {
     /// The folder of the new trail: a new or an empty one
@@ -15,6 +20,13 @@ pub struct Args {
     /// The name of the log in every checkpoint, under a name you own, such as example.com/credit
     #[arg(long, value_name = "NAME")]
     pub origin: Option<String>,
+    /// Encrypt nothing: whoever has the trail's files can read every record, and any engine that reads Delta or Parquet
+    #[arg(long)]
+    pub no_encryption: bool,
+    /// Where the master key is that wraps the trail's keys: file:PATH, passphrase:PATH, env:NAME or credential:NAME
+    /// [default: file:master.key in the folder of keys, made if it is not there]
+    #[arg(long, value_name = "SOURCE", env = "ONRECORD_MASTER_KEY", hide_env = true)]
+    pub master_key: Option<Source>,
 }
 
 pub fn run(session: &Session, args: &Args) -> Outcome {
@@ -24,23 +36,41 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
         return Err(Failure::wrong_use(what).hint("give the name of a new or an empty folder"));
     }
     let keys = session.keys()?;
-    let settings = trail::init(&session.host, &folder, args.origin.as_deref(), keys).map_err(refused)?;
+    let at = args.master_key.clone().unwrap_or_default();
+    let protection = match args.no_encryption {
+        true => Protection::Open { master: args.master_key.as_ref() },
+        false => Protection::Encrypted { master: &at },
+    };
+    let made = trail::init_protected(&session.host, &folder, args.origin.as_deref(), keys, protection);
+    let settings = made.map_err(refused)?;
     let keys = keys.path_of_folder().display().to_string();
     if session.json {
         let object = Object::default()
             .field("folder", folder.root())
             .field("origin", &settings.origin)
             .field("log_key", &settings.log_key)
-            .field("keys", &keys);
+            .field("keys", &keys)
+            .field("encryption", &settings.encryption);
         session.print(&object.line())?;
         return Ok(Exit::Done);
     }
+    let (encryption, back_up) = if args.no_encryption {
+        let off = "NONE: whoever has the trail's files can read every record";
+        (
+            off.to_owned(),
+            "Back up the signing key: without it this trail can be verified for ever, and continued no more.",
+        )
+    } else {
+        let both = "Back up the folder of keys, apart from the trail: without it not one record can be read.";
+        (format!("AES-256-GCM; master key at {at}"), both)
+    };
     let lines = format!(
         "{} {}\n\n\
          {}        {}\n\
          {}  {}\n\
-         {}   in {}\n\n\
-         Back up the signing key: without it this trail can be verified for ever, and continued no more.\n\
+         {}          in {}\n\
+         {}    {}\n\n\
+         {back_up}\n\
          Give the verifier key to whoever will check you, now: only their own copy of it means anything.\n\n\
          Next: onrecord append {} decisions.ndjson\n",
         paint(GOOD, "made the trail"),
@@ -49,8 +79,10 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
         plain(&settings.origin),
         paint(HEAD, "verifier key"),
         plain(&settings.log_key),
-        paint(HEAD, "signing key"),
+        paint(HEAD, "keys"),
         plain(&keys),
+        paint(HEAD, "encryption"),
+        plain(&encryption),
         plain(&args.trail),
     );
     session.print(&lines)?;

@@ -5,10 +5,12 @@ mod json;
 mod lines;
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, IsTerminal as _, Read, Seek as _};
+use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal as _, Read, Seek as _};
 use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
+use host::Host;
+use keys::{Cipher, ScratchReader, ScratchWriter};
 use record::{CborParser, JsonParser, Limits, Record};
 
 use crate::failure::Failure;
@@ -34,8 +36,8 @@ pub struct Source {
 enum From {
     Stdin,
     Path(PathBuf),
-    /// What came from a pipe, kept in a file without a name.
-    Spooled(File),
+    /// What came from a pipe, kept in a file without a name, encrypted.
+    Spooled(File, Box<Cipher>),
 }
 
 /// One record, or what is wrong with what stands there.
@@ -90,15 +92,18 @@ impl Source {
     }
 
     /// Makes sure that the source can be read twice: what can be read once only is copied aside.
-    pub fn keep(&mut self) -> Result<(), Failure> {
+    pub fn keep(&mut self, host: &Host) -> Result<(), Failure> {
         let regular = |path: &PathBuf| std::fs::metadata(path).is_ok_and(|found| found.is_file());
         if matches!(&self.from, From::Path(path) if regular(path)) {
             return Ok(());
         }
         let aside = |error: io::Error| Failure::could_not(format!("cannot keep a copy of {}: {error}", self.name));
-        let mut spool = tempfile::tempfile().map_err(aside)?;
+        // Encrypted whatever the trail is: what comes from a pipe should be left nowhere.
+        let mut spool = ScratchWriter::new(host, BufWriter::new(tempfile::tempfile().map_err(aside)?));
         io::copy(&mut self.raw()?, &mut spool).map_err(aside)?;
-        self.from = From::Spooled(spool);
+        let (file, cipher) = spool.finish().map_err(aside)?;
+        let file = file.into_inner().map_err(|error| aside(error.into_error()))?;
+        self.from = From::Spooled(file, Box::new(cipher));
         Ok(())
     }
 
@@ -106,11 +111,11 @@ impl Source {
         Ok(match &self.from {
             From::Stdin => Box::new(io::stdin()),
             From::Path(path) => Box::new(File::open(path).map_err(|error| Failure::io("read", path, &error))?),
-            From::Spooled(file) => {
+            From::Spooled(file, cipher) => {
                 let again = |error| Failure::io("read", Path::new(&self.name), &error);
                 let mut file = file.try_clone().map_err(again)?;
                 file.rewind().map_err(again)?;
-                Box::new(file)
+                Box::new(ScratchReader::new(Cipher::clone(cipher), BufReader::new(file)))
             }
         })
     }

@@ -24,6 +24,7 @@ mod init;
 #[doc(hidden)]
 pub mod input;
 mod intake;
+mod keys_verb;
 mod listing;
 mod number;
 mod object;
@@ -72,6 +73,7 @@ pub fn run() -> ExitCode {
         args::Verb::Sample(args) => sample::run(&session, &args),
         args::Verb::Verify(args) => verify::run(&session, &args),
         args::Verb::Compact(args) => compact::run(&session, &args),
+        args::Verb::Keys(args) => keys_verb::run(&session, &args),
         args::Verb::Stats(args) => stats::run(&session, &args),
         args::Verb::Token(args) => token::run(&session, &args),
         args::Verb::Access(args) => access_verb::run(&session, &args),

@@ -69,7 +69,10 @@ fn read(
     // The Parquet library can panic over bytes that no writer made.
     let scanned = lake::guarded(|| {
         let open = File::open(&path).map_err(|error| unreadable(&error))?;
-        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let mut options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        if let Some(decryption) = snapshot.lake().decryption(file).map_err(|error| unreadable(&error))? {
+            options = options.with_file_decryption_properties(decryption);
+        }
         let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(open, options);
         let builder = builder.map_err(|error| unreadable(&error))?;
         let fields = builder.schema().fields().iter().enumerate();

@@ -58,7 +58,8 @@ impl Session {
             let what = format!("{trail} is a server, and this version works on folders alone");
             return Err(Failure::wrong_use(what).hint("run the command where the trail's folder is"));
         }
-        Ok(Folder::new(trail))
+        let folder = Folder::new(trail);
+        Ok(self.keys.iter().fold(folder, |folder, keys| folder.with_keys(keys)))
     }
 
     /// The folder of signing keys.

@@ -49,7 +49,7 @@ pub struct Bounds {
     /// Seconds that it may take
     #[arg(long, value_name = "SECONDS", default_value_t = Limits::default().time.as_secs(), help_heading = "Limits")]
     pub max_time: u64,
-    /// MiB of memory for sorting, grouping and joining; what does not fit goes to a temporary folder
+    /// MiB of memory for sorting, grouping and joining; what does not fit goes to a temporary folder, or, of an encrypted trail, nowhere
     #[arg(long, value_name = "MIB", default_value_t = Limits::default().memory_bytes >> 20, help_heading = "Limits")]
     pub max_memory: usize,
 }

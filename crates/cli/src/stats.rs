@@ -18,7 +18,7 @@ use crate::style::{HEAD, paint};
 use crate::table::{heading, pairs, table};
 use crate::text::{plain, plain_line, wrap};
 use crate::time;
-use crate::verify::verdict;
+use crate::verify::{encryption, verdict};
 
 /// Show what a trail holds: records, models, bytes, seals
 #[derive(clap::Args)]
@@ -153,7 +153,8 @@ fn pair(name: &str, value: impl Into<String>) -> (String, String) {
 fn text(session: &Session, figures: &Figures) -> String {
     let Figures { snapshot, census, sizes, live, scrub } = figures;
     let mut out = format!("{} {}\n", paint(HEAD, "trail"), plain(&snapshot.settings().origin));
-    let mut lines = holds(snapshot, census);
+    let mut lines = vec![pair("encryption", encryption(&snapshot.settings().encryption))];
+    lines.extend(holds(snapshot, census));
     lines.extend(seal(snapshot));
     lines.push(writer(live));
     lines.push(checked(session, scrub));
@@ -260,6 +261,7 @@ fn json(session: &Session, figures: &Figures) -> Result<String, Failure> {
         .fold(Object::default(), |object, (name, bytes)| object.field(&name.replace(' ', "_"), bytes));
     let mut object = Object::default()
         .field("origin", &snapshot.settings().origin)
+        .field("encryption", &snapshot.settings().encryption)
         .field("records", snapshot.end())
         .field("kinds", &census.kinds)
         .raw("models", &object::list(models))

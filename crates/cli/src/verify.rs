@@ -99,7 +99,7 @@ pub fn check(
     report.map_err(|error| match error {
         VerifyError::Settings(error) => error.into(),
         VerifyError::Pin { .. } => Failure::of(Exit::WrongUse, &error),
-        VerifyError::File(_) => Failure::of(Exit::CouldNot, &error),
+        VerifyError::File(_) | VerifyError::Keys(_) => Failure::of(Exit::CouldNot, &error),
     })
 }
 
@@ -156,10 +156,19 @@ fn text(session: &Session, root: &Path, report: &Report) -> String {
     out
 }
 
+/// What a trail's files tell whoever has them.
+pub fn encryption(setting: &str) -> &'static str {
+    match setting {
+        trail::OPEN => "none: whoever has the trail's files can read every record",
+        _ => "AES-256-GCM, a key for each file",
+    }
+}
+
 fn checked(report: &Report) -> Vec<(String, String)> {
     let pair = |name: &str, value: String| (name.to_owned(), value);
     let mut out = vec![
         pair("log", plain_line(&report.origin)),
+        pair("encryption", encryption(&report.encryption).to_owned()),
         pair("checkpoint", number::of(report.size, "record", "records")),
         pair("root", report.root.clone()),
         pair(

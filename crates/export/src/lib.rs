@@ -35,6 +35,7 @@ pub mod json;
 mod manifest;
 mod report;
 mod rows;
+mod sealed;
 mod spool;
 mod verify;
 mod write;
@@ -49,5 +50,6 @@ pub use manifest::{
     ColumnEntry, FileEntry, Filter, HASHES, MANIFEST, Manifest, ManifestError, RECORDS, RowFormat, SUM,
 };
 pub use report::Report;
+pub use sealed::{AGE, Recipient};
 pub use verify::{Outside, verify};
 pub use write::{Exported, Order, write};

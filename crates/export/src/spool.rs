@@ -6,6 +6,8 @@ use std::io::{BufWriter, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
+use host::Host;
+use keys::{Cipher, NonceBytes};
 use record::{Disclosed, Kind, Part, Stored};
 
 use crate::error::ExportError;
@@ -13,9 +15,11 @@ use crate::error::ExportError;
 /// Records that are looked up one by one rather than by going through files.
 const LOOKED_UP_MAX: usize = 64;
 
+/// What is put by is encrypted under a key that goes with the spool.
 pub(crate) struct Spool {
     file: File,
-    /// Index, offset and length, by index.
+    cipher: Cipher,
+    /// Index, offset and length as encrypted, by index.
     places: Vec<(u64, u64, u32)>,
 }
 
@@ -52,6 +56,7 @@ impl Wanted<'_> {
 impl Spool {
     /// Puts by every record that is wanted, in a file of the folder. `seen` is called for each.
     pub(crate) fn fill(
+        host: &Host,
         snapshot: &trail::Snapshot,
         wanted: &Wanted<'_>,
         folder: &Path,
@@ -60,6 +65,7 @@ impl Spool {
         let cannot = |error: std::io::Error| ExportError::Write { path: folder.to_owned(), cause: error.to_string() };
         let file = tempfile::tempfile_in(folder).map_err(cannot)?;
         let mut out = BufWriter::with_capacity(1 << 18, file);
+        let cipher = Cipher::ephemeral(host);
         let mut places = Vec::new();
         let (mut at, mut item) = (0u64, Vec::new());
         let mut put = |index: u64, stored: &Stored| {
@@ -68,6 +74,8 @@ impl Spool {
             }
             item.clear();
             wanted.shown(index, stored).write(&mut item);
+            let tag = cipher.seal_in_place(nonce(at), b"", &mut item);
+            item.extend_from_slice(&tag);
             out.write_all(&item).map_err(cannot)?;
             places.push((index, at, item.len() as u32));
             at += item.len() as u64;
@@ -94,7 +102,7 @@ impl Spool {
         if places.len() as u64 != wanted.count() {
             return Err(ExportError::Changed { index: first_missing(&places, wanted) });
         }
-        Ok(Spool { file, places })
+        Ok(Spool { file, cipher, places })
     }
 
     /// The indices, in order.
@@ -106,9 +114,20 @@ impl Spool {
     pub(crate) fn items(&self) -> impl Iterator<Item = std::io::Result<(u64, Vec<u8>)>> {
         self.places.iter().map(|(index, at, len)| {
             let mut item = vec![0; *len as usize];
-            self.file.read_exact_at(&mut item, *at).map(|()| (*index, item))
+            self.file.read_exact_at(&mut item, *at)?;
+            let opened = self.cipher.open_in_place(nonce(*at), b"", &mut item);
+            let length = opened.map_err(std::io::Error::other)?.len();
+            item.truncate(length);
+            Ok((*index, item))
         })
     }
+}
+
+/// From where an item begins: no two begin at one place.
+fn nonce(at: u64) -> NonceBytes {
+    let mut nonce = NonceBytes::default();
+    nonce[4..].copy_from_slice(&at.to_le_bytes());
+    nonce
 }
 
 fn first_missing(places: &[(u64, u64, u32)], wanted: &Wanted<'_>) -> u64 {

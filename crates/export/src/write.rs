@@ -1,13 +1,13 @@
 //! Making an export: under a temporary name, checked as its reader will check it, then renamed.
 
-use std::io::{BufWriter, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use arrow_array::Array as _;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::Int64Type;
 use arrow_schema::SchemaRef;
-use host::{Appender, Host};
+use host::Host;
 use query::{Asking, Dictionary, RecordColumn, Search, View};
 use record::{Disclosed, Part};
 use tlog::Prover;
@@ -18,6 +18,7 @@ use crate::folder::{Digesting, Temporary, parent, sha256, sum_line};
 use crate::framed;
 use crate::manifest::{ColumnEntry, FORMAT, FileEntry, Filter, HASHES, MANIFEST, Manifest, RECORDS, RowFormat, SUM};
 use crate::rows::{BATCH_ROWS, Rows};
+use crate::sealed::{File, Recipient, Seal};
 use crate::spool::{Spool, Wanted};
 use crate::verify::{Outside, verify};
 
@@ -37,6 +38,8 @@ pub struct Order {
     pub format: RowFormat,
     /// Rows of a file at most.
     pub file_rows: u64,
+    /// Whom it is encrypted to, file by file; nobody: it is left open.
+    pub recipients: Vec<Recipient>,
 }
 
 impl Order {
@@ -86,8 +89,9 @@ pub fn write(
         done += 1;
         progress(done, total);
     };
-    let spool = Spool::fill(snapshot, &wanted, &temporary.path(), &mut step)?;
-    let mut files = Files::new(host, temporary.path(), order.format, &columns, order.file_rows)?;
+    let spool = Spool::fill(host, snapshot, &wanted, &temporary.path(), &mut step)?;
+    let seal = Seal::new(&order.recipients);
+    let mut files = Files::new(host, &seal, temporary.path(), order.format, &columns, order.file_rows)?;
     let mut entries = EntriesAhead { snapshot, digests: Vec::new(), first: 0, size };
     for item in spool.items() {
         let (index, item) = item.map_err(cannot)?;
@@ -130,9 +134,15 @@ pub fn write(
     let bytes = manifest.to_bytes().map_err(|error| ExportError::Unsound(error.to_string()))?;
     let digest = sha256(&bytes);
     let folder = temporary.path();
-    host.put_new(folder.join(MANIFEST), &bytes, "export")?;
-    host.put_new(folder.join(SUM), sum_line(&digest).as_bytes(), "export")?;
-    read_back(host, &folder)?;
+    let sum = sum_line(&digest);
+    seal.put(host, &folder, MANIFEST, &bytes)?;
+    seal.put(host, &folder, SUM, sum.as_bytes())?;
+    if seal.is_closed() {
+        let small = [(MANIFEST, bytes.len() as u64, digest.clone()), (SUM, sum.len() as u64, sha256(sum.as_bytes()))];
+        read_back_sealed(&seal, &folder, &manifest, &small)?;
+    } else {
+        read_back(host, &folder)?;
+    }
     host.sync_dir(&folder, "export")?;
     host.rename(&folder, target, "export")?;
     temporary.keep();
@@ -148,6 +158,24 @@ fn read_back(host: &Host, folder: &Path) -> Result<(), ExportError> {
         Some(finding) => Err(ExportError::Unsound(finding.what.clone())),
         None => Ok(()),
     }
+}
+
+/// As [`read_back`], for files that only their recipients will open: each decrypts to the bytes that were written to it. Each
+/// record in them was held against its digest in the log before.
+fn read_back_sealed(
+    seal: &Seal,
+    folder: &Path,
+    manifest: &Manifest,
+    small: &[(&str, u64, String)],
+) -> Result<(), ExportError> {
+    let large = manifest.files.iter().map(|file| (file.name.as_str(), file.bytes, file.sha256.clone()));
+    for (name, bytes, sha256) in large.chain(small.iter().cloned()) {
+        let found = seal.digest(folder, name).map_err(|error| ExportError::Unsound(format!("{name}: {error}")))?;
+        if found != (bytes, sha256) {
+            return Err(ExportError::Unsound(format!("{name} does not decrypt to what was written")));
+        }
+    }
+    Ok(())
 }
 
 /// The indices of the records that match, in order.
@@ -188,11 +216,12 @@ impl EntriesAhead<'_> {
 }
 
 /// A file that is being written, digested on the way.
-type Out = Digesting<BufWriter<Appender>>;
+type Out = Digesting<File>;
 
 /// The files of an export, as they are being written.
 struct Files<'a> {
     host: &'a Host,
+    seal: &'a Seal,
     folder: PathBuf,
     format: RowFormat,
     columns: &'a [RecordColumn],
@@ -218,6 +247,7 @@ struct Written {
 impl<'a> Files<'a> {
     fn new(
         host: &'a Host,
+        seal: &'a Seal,
         folder: PathBuf,
         format: RowFormat,
         columns: &'a [RecordColumn],
@@ -237,11 +267,23 @@ impl<'a> Files<'a> {
             columns: columns.iter().map(entry).collect(),
             dictionary: Dictionary::default(),
         };
-        let records = create(host, &folder.join(RECORDS))?;
+        let records = Digesting::new(seal.create(host, &folder, RECORDS)?);
         let schema = RecordColumn::schema(columns);
         let (batch, file_rows) = (Vec::new(), file_rows.max(1));
-        let mut files =
-            Files { host, folder, format, columns, schema, file_rows, records, rows: None, batch, in_file: 0, written };
+        let mut files = Files {
+            host,
+            seal,
+            folder,
+            format,
+            columns,
+            schema,
+            file_rows,
+            records,
+            rows: None,
+            batch,
+            in_file: 0,
+            written,
+        };
         files.open()?;
         Ok(files)
     }
@@ -255,7 +297,7 @@ impl<'a> Files<'a> {
     }
 
     fn open(&mut self) -> Result<(), ExportError> {
-        let out = create(self.host, &self.folder.join(self.rows_name()))?;
+        let out = Digesting::new(self.seal.create(self.host, &self.folder, &self.rows_name())?);
         let rows = Rows::new(out, self.format, &self.schema);
         self.rows = Some(rows.map_err(|error| self.cannot(&self.rows_name(), error))?);
         self.in_file = 0;
@@ -306,7 +348,8 @@ impl<'a> Files<'a> {
         let name = self.rows_name();
         if let Some(rows) = self.rows.take() {
             let out = rows.finish().map_err(|error| self.cannot(&name, error))?;
-            self.written.files.push(entry(out, &self.folder.join(&name), &name, Some(self.in_file))?);
+            let path = self.seal.path(&self.folder, &name);
+            self.written.files.push(entry(out, &path, &name, Some(self.in_file))?);
         }
         Ok(())
     }
@@ -315,7 +358,7 @@ impl<'a> Files<'a> {
     fn finish(mut self, snapshot: &Snapshot, spool: &Spool, size: u64) -> Result<Written, ExportError> {
         self.write_rows()?;
         self.close()?;
-        let mut hashes = create(self.host, &self.folder.join(HASHES))?;
+        let mut hashes = Digesting::new(self.seal.create(self.host, &self.folder, HASHES)?);
         let mut failed = None;
         let proved = Prover::new(snapshot.entries(), size).shared(spool.indices(), &mut |hash| {
             failed = failed.take().or_else(|| hashes.write_all(hash.as_bytes()).err());
@@ -324,24 +367,16 @@ impl<'a> Files<'a> {
         if let Some(error) = failed {
             return Err(self.cannot(HASHES, error));
         }
-        let (records, folder) = (self.records, self.folder);
-        self.written.files.push(entry(records, &folder.join(RECORDS), RECORDS, None)?);
-        self.written.files.push(entry(hashes, &folder.join(HASHES), HASHES, None)?);
+        let path = |name| self.seal.path(&self.folder, name);
+        self.written.files.push(entry(self.records, &path(RECORDS), RECORDS, None)?);
+        self.written.files.push(entry(hashes, &path(HASHES), HASHES, None)?);
         Ok(self.written)
     }
-}
-
-fn create(host: &Host, path: &Path) -> Result<Out, ExportError> {
-    let file = host.create_new(path, "export")?;
-    Ok(Digesting::new(BufWriter::with_capacity(1 << 17, file.into_appender(0))))
 }
 
 /// Makes a file durable.
 fn entry(out: Out, path: &Path, name: &str, rows: Option<u64>) -> Result<FileEntry, ExportError> {
     let (bytes, sha256) = (out.bytes, out.digest());
-    let appender = out.inner.into_inner();
-    let appender = appender
-        .map_err(|error| ExportError::Write { path: path.to_owned(), cause: error.into_error().to_string() })?;
-    appender.finish()?;
+    out.inner.finish(path)?;
     Ok(FileEntry { name: name.to_owned(), bytes, sha256, rows })
 }

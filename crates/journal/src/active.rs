@@ -7,6 +7,7 @@ use host::{DurableFile, FileError, Host};
 use crate::frame;
 use crate::segment::{HEADER_BYTES, SegmentHeader, SegmentName};
 use crate::shelf::Shelved;
+use crate::veil::Veil;
 use crate::{Options, STEP};
 
 /// The one file the committer appends to.
@@ -14,6 +15,8 @@ use crate::{Options, STEP};
 pub(crate) struct ActiveSegment {
     file: DurableFile,
     header: SegmentHeader,
+    /// What encrypts its payloads, if they are to be.
+    veil: Option<Veil>,
     /// Where the next frame goes.
     end: u64,
     allocated: u64,
@@ -49,18 +52,21 @@ impl ActiveSegment {
         first_index: u64,
         options: &Options,
     ) -> Result<Self, FileError> {
-        let header = SegmentHeader { first_index, id: host.random() };
+        // Durable before anything that is encrypted under it.
+        let key = Veil::make(options.keys.as_ref(), &SegmentName::new(folder, first_index))?;
+        let header = SegmentHeader { first_index, id: host.random(), key_id: key.as_ref().map(|key| key.id()) };
+        let veil = key.map(|key| Veil::new(&key, &header));
         let allocated = options.allocate_bytes;
         file.allocate(0, allocated)?;
         file.write_at(0, &header.encode())?;
         file.sync_all()?;
         host.sync_dir(folder, STEP)?;
-        Ok(Self { file, header, end: HEADER_BYTES as u64, allocated, options: options.clone() })
+        Ok(Self { file, header, veil, end: HEADER_BYTES as u64, allocated, options: options.clone() })
     }
 
     /// Writes a group of frames and fsyncs it: durable when it returns. Any error is fatal to the journal.
     pub(crate) fn append(&mut self, group: &mut [u8], durable: u64) -> Result<(), FileError> {
-        frame::seal(group, &self.header.id, durable);
+        frame::seal(group, &self.header.id, durable, self.veil.as_ref());
         let end = self.end + group.len() as u64;
         if end > self.allocated {
             self.reserve(end)?;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use parking_lot::MutexGuard;
 
 use crate::queue::{Queue, Shared};
-use crate::{StopCause, Stopped, frame};
+use crate::{StopCause, Stopped, frame, veil};
 
 /// Frames that will be staged together, or not at all. It holds the queue: nobody else stages, and the committer takes
 /// nothing, until it is staged or dropped. Dropped unstaged, it leaves no trace, and its indices go to the next batch.
@@ -107,7 +107,8 @@ impl<'a, T> Batch<'a, T> {
         write(&mut self.queue.frames);
         match self.check(start) {
             Ok(()) => {
-                frame::complete(&mut self.queue.frames, start, index);
+                let room = veil::overhead(self.shared.options.keys.as_ref());
+                frame::complete(&mut self.queue.frames, start, index, room);
                 self.queue.next_index = index + 1;
                 self.frames_end = self.queue.frames.len();
                 Ok(index)
@@ -129,7 +130,8 @@ impl<'a, T> Batch<'a, T> {
             self.shared.progress.notify_all();
             return Err(stopped.into());
         };
-        let batch_bytes = self.queue.frames.len().next_multiple_of(frame::ALIGNMENT) - self.frames_start;
+        let with_tag = self.queue.frames.len() + veil::overhead(options.keys.as_ref());
+        let batch_bytes = with_tag.next_multiple_of(frame::ALIGNMENT) - self.frames_start;
         if bytes == 0 {
             Err(StageError::FrameEmpty)
         } else if bytes > options.frame_bytes_max {

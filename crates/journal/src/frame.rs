@@ -3,6 +3,7 @@
 use crate::bytes::{u32_at, u64_at};
 use crate::options::FRAME_BYTES_CAP;
 use crate::segment::SegmentId;
+use crate::veil::Veil;
 
 pub(crate) const HEADER_BYTES: usize = 32;
 /// Every frame begins at a multiple of this.
@@ -94,12 +95,14 @@ pub(crate) fn begin(buffer: &mut Vec<u8>) -> usize {
 }
 
 /// Completes the frame that begins at `start` and whose payload reaches to the end of `buffer`, but for what only the
-/// committer knows: see [`seal`]. The payload's CRC is made here, while its bytes are in the processor's cache.
-pub(crate) fn complete(buffer: &mut Vec<u8>, start: usize, index: u64) {
+/// committer knows: see [`seal`]. `room` bytes are left behind the payload for the tag, if it is to be encrypted; if it
+/// is not, its CRC is made here, while its bytes are in the processor's cache.
+pub(crate) fn complete(buffer: &mut Vec<u8>, start: usize, index: u64, room: usize) {
+    buffer.resize(buffer.len() + room, 0);
     let payload = &buffer[start + HEADER_BYTES..];
     // A payload is at most FRAME_BYTES_CAP long, which 32 bits hold.
     let len = payload.len() as u32;
-    let payload_crc = crc32c::crc32c(payload);
+    let payload_crc = if room == 0 { crc32c::crc32c(payload) } else { 0 };
     let header = &mut buffer[start..start + HEADER_BYTES];
     header[0..4].copy_from_slice(&len.to_le_bytes());
     header[4..8].copy_from_slice(&payload_crc.to_le_bytes());
@@ -107,11 +110,17 @@ pub(crate) fn complete(buffer: &mut Vec<u8>, start: usize, index: u64) {
     buffer.resize(buffer.len().next_multiple_of(ALIGNMENT), 0);
 }
 
-/// Binds every frame in `group` to the segment it goes to and to what is durable by now.
-pub(crate) fn seal(group: &mut [u8], segment: &SegmentId, durable: u64) {
+/// Binds every frame in `group` to the segment it goes to and to what is durable by now, and encrypts payloads under the
+/// segment's key if it has one.
+pub(crate) fn seal(group: &mut [u8], segment: &SegmentId, durable: u64, veil: Option<&Veil>) {
     let mut rest = group;
     while let Some((header, after)) = rest.split_first_chunk_mut::<HEADER_BYTES>() {
         let len = u32::from_le_bytes([header[0], header[1], header[2], header[3]]) as usize;
+        if let (Some(veil), Some(payload)) = (veil, after.get_mut(..len)) {
+            let index = u64::from_le_bytes(*header[8..].first_chunk().unwrap_or(&[0; 8]));
+            veil.draw(index, payload);
+            header[4..8].copy_from_slice(&crc32c::crc32c(payload).to_le_bytes());
+        }
         header[16..24].copy_from_slice(&durable.to_le_bytes());
         let crc = header_crc(segment, header);
         header[28..32].copy_from_slice(&crc.to_le_bytes());
@@ -136,9 +145,9 @@ mod tests {
         for (index, payload) in (first..).zip(payloads) {
             let start = begin(&mut buffer);
             buffer.extend_from_slice(payload);
-            complete(&mut buffer, start, index);
+            complete(&mut buffer, start, index, 0);
         }
-        seal(&mut buffer, &ID, durable);
+        seal(&mut buffer, &ID, durable, None);
         buffer
     }
 

@@ -143,6 +143,7 @@ impl<T: Send + 'static> Journal<T> {
 
     fn remove_segments(&self, below: u64) -> Result<Released, Stopped> {
         let mut released = Released::default();
+        let mut removed = Vec::new();
         while let Some(oldest) = self.shared.shelf.oldest_wholly_below(below) {
             match self.host.remove(&oldest.path, STEP) {
                 Err(error) if error.is_not_found() => {}
@@ -151,9 +152,15 @@ impl<T: Send + 'static> Journal<T> {
             self.shared.shelf.drop_oldest();
             released.segments += 1;
             released.bytes += oldest.bytes;
+            removed.push(oldest.path);
         }
         if released.segments > 0 {
             self.host.sync_dir(&self.folder, STEP)?;
+        }
+        // What was in them is unreadable in every copy of them from here on.
+        if let Some(keys) = &self.shared.options.keys {
+            let names = removed.iter().filter_map(|path| path.file_name()?.to_str());
+            keys.destroy(names)?;
         }
         Ok(released)
     }

@@ -35,7 +35,7 @@
 //! | 0 | 8 | magic `onrecjnl` |
 //! | 8 | 2 | format version, 1 |
 //! | 10 | 6 | zero |
-//! | 16 | 16 | id of the key the payloads are encrypted with; zeros: they are not |
+//! | 16 | 16 | id of the key that payloads are encrypted under; zeros: they are not |
 //! | 32 | 8 | index of the first record, as in the name |
 //! | 40 | 16 | segment id, random, never used twice |
 //! | 56 | 4 | zero |
@@ -57,6 +57,10 @@
 //! After the last frame come zeros, or nothing. The header has a CRC of its own, so that a search for headers reads
 //! each byte once, whatever lengths stand there. It covers the random segment id, which no sender knows, so no payload
 //! can hold bytes that pass for a frame; nor can what an older segment left in the same blocks.
+//!
+//! An encrypted payload is the ciphertext of AES-256-GCM and its tag, under a key of the segment's own. Its nonce is four
+//! zero bytes and the index; see `veil.rs` for what is authenticated with it. The CRC is that of the ciphertext, so where
+//! a journal ends, and whether it is whole, is known without a key.
 //!
 //! # Writing
 //!
@@ -94,6 +98,7 @@ mod recovery;
 mod segment;
 mod shelf;
 mod stopped;
+mod veil;
 
 pub use batch::{Batch, StageError};
 pub use delivery::Delivery;

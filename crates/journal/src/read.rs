@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use host::{FileError, Host};
+use keys::Keyring;
 
 use crate::VisitError;
 use crate::frame::{Frame, find_proof};
 use crate::segment::{HEADER_BYTES, HeaderError, LoadError, SegmentHeader, SegmentName, was_being_begun};
+use crate::veil::Veil;
 
 /// At most this many problems are listed; the rest are counted.
 const PROBLEMS_MAX: usize = 1000;
@@ -59,6 +61,9 @@ pub enum ProblemKind {
     /// A segment's header cannot be used, so none of its records was visited.
     #[error("{0}")]
     Header(HeaderError),
+    /// A payload is not what was encrypted under the segment's key.
+    #[error("it was changed after it was encrypted")]
+    NotAuthentic,
     /// A file is longer than any segment, and was not read.
     #[error("the file is {bytes} bytes long, which no segment is")]
     SegmentTooLong {
@@ -108,7 +113,8 @@ pub enum ReadError {
 
 /// Visits every whole record from `from` on, in order, in the journal in `folder`. Takes no lock and changes nothing;
 /// a writer may run meanwhile. Damage does not end it: it is listed, and reading goes on behind it. A tail that is not
-/// proven to be durable is no problem; reading ends there.
+/// proven to be durable is no problem; reading ends there. `keys` are for segments that are encrypted; one whose key
+/// cannot be had is a problem.
 ///
 /// # Errors
 /// [`ReadError`]; what was visited before is good.
@@ -116,12 +122,13 @@ pub fn read(
     host: &Host,
     folder: impl AsRef<Path>,
     from: u64,
+    keys: Option<&Keyring>,
     visit: impl FnMut(u64, &[u8]) -> Result<(), VisitError>,
 ) -> Result<Reading, ReadError> {
     let folder = folder.as_ref();
     let names = SegmentName::list(host, folder)?;
     let reading = Reading { next_index: from, ..Reading::default() };
-    let mut reader = Reader { host, folder, from, visit, index: from, reading };
+    let mut reader = Reader { host, folder, from, keys, visit, index: from, reading };
     let Some(start) = names.iter().rposition(|name| name.first_index <= from) else {
         return if names.is_empty() { Ok(reader.reading) } else { Err(reader.vanished()) };
     };
@@ -145,6 +152,7 @@ struct Reader<'a, V> {
     host: &'a Host,
     folder: &'a Path,
     from: u64,
+    keys: Option<&'a Keyring>,
     visit: V,
     /// The record that comes next.
     index: u64,
@@ -166,8 +174,9 @@ impl<V: FnMut(u64, &[u8]) -> Result<(), VisitError>> Reader<'_, V> {
             self.problem(name, 0, name.first_index, ProblemKind::Overlap { expected: self.index });
         }
         self.index = name.first_index;
-        let end = match begins(&bytes) {
-            Ok(header) => self.frames(name, header, bytes, next)?,
+        let opened = begins(&bytes).and_then(|header| Ok((header, Veil::of(self.keys, name, &header)?)));
+        let end = match opened {
+            Ok((header, veil)) => self.frames(name, header, veil.as_ref(), bytes, next)?,
             Err(HeaderError::Damaged) if next.is_none() && was_being_begun(&bytes) => HEADER_BYTES,
             Err(cause) => {
                 self.problem(name, 0, self.index, ProblemKind::Header(cause));
@@ -186,6 +195,7 @@ impl<V: FnMut(u64, &[u8]) -> Result<(), VisitError>> Reader<'_, V> {
         &mut self,
         name: &SegmentName,
         header: SegmentHeader,
+        veil: Option<&Veil>,
         mut bytes: Vec<u8>,
         next: Option<&SegmentName>,
     ) -> Result<usize, ReadError> {
@@ -193,7 +203,7 @@ impl<V: FnMut(u64, &[u8]) -> Result<(), VisitError>> Reader<'_, V> {
         let limit = next.map_or(u64::MAX, |next| next.first_index);
         loop {
             while let Some(frame) = Frame::at(&bytes, &header.id, end).filter(|frame| frame.index == self.index) {
-                self.frame(&frame)?;
+                self.frame(name, veil, &frame)?;
                 end = frame.end;
             }
             // A later segment proves all that is missing from this one.
@@ -224,11 +234,15 @@ impl<V: FnMut(u64, &[u8]) -> Result<(), VisitError>> Reader<'_, V> {
         }
     }
 
-    fn frame(&mut self, frame: &Frame<'_>) -> Result<(), ReadError> {
+    fn frame(&mut self, name: &SegmentName, veil: Option<&Veil>, frame: &Frame<'_>) -> Result<(), ReadError> {
         self.reading.durable = self.reading.durable.max(frame.durable);
         self.index = frame.index + 1;
         if frame.index >= self.from {
-            (self.visit)(frame.index, frame.payload)
+            let Ok(payload) = veil.map(|veil| veil.lift(frame.index, frame.payload.to_vec())).transpose() else {
+                self.problem(name, frame.offset, frame.index, ProblemKind::NotAuthentic);
+                return Ok(());
+            };
+            (self.visit)(frame.index, payload.as_deref().unwrap_or(frame.payload))
                 .map_err(|cause| ReadError::Refused { index: frame.index, cause })?;
             self.reading.records += 1;
             self.reading.next_index = self.index;

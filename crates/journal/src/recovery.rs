@@ -1,10 +1,12 @@
 //! Opening: what is on disk is read, judged, cut and made durable.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use host::{FileError, Host};
+use keys::Keyring;
 
 use crate::active::ActiveSegment;
 use crate::bytes::end_of_data;
@@ -12,6 +14,7 @@ use crate::frame::{Frame, find_proof};
 use crate::options::SEGMENT_FILE_BYTES_MAX;
 use crate::segment::{HEADER_BYTES, HeaderError, LoadError, SegmentHeader, SegmentName, was_being_begun};
 use crate::shelf::{Shelf, Shelved};
+use crate::veil::Veil;
 use crate::{Options, OptionsError, STEP, VisitError};
 
 /// What an opening found and did.
@@ -133,6 +136,14 @@ pub enum OpenError {
         /// Its length.
         bytes: u64,
     },
+    /// A payload is not what was encrypted under the segment's key (T1).
+    #[error("{}, record {index}: it was changed after it was encrypted; restore the file from a copy", segment.display())]
+    NotAuthentic {
+        /// The file.
+        segment: PathBuf,
+        /// The record.
+        index: u64,
+    },
     /// `visit` would not take a record.
     #[error("record {index} of the journal cannot be used: {cause}")]
     Refused {
@@ -179,7 +190,7 @@ pub(crate) fn recover(
             shelved.push(Shelved { first_index: name.first_index, path: name.path.clone(), bytes: 0 });
             continue;
         }
-        let ending = scan.segment(host, name, names.get(position + 1), &mut visit)?;
+        let ending = scan.segment(host, name, names.get(position + 1), options.keys.as_ref(), &mut visit)?;
         shelved.push(Shelved { first_index: name.first_index, path: name.path.clone(), bytes: ending.end as u64 });
         last = Some((name, ending));
     }
@@ -265,6 +276,7 @@ impl Scan {
         host: &Host,
         name: &SegmentName,
         next: Option<&SegmentName>,
+        keys: Option<&Keyring>,
         visit: &mut impl FnMut(u64, &[u8]) -> Result<(), VisitError>,
     ) -> Result<Ending, OpenError> {
         let bytes = load(host, name)?;
@@ -275,7 +287,7 @@ impl Scan {
         }
         self.index = name.first_index;
         let ending = match SegmentHeader::decode(&bytes, name.first_index) {
-            Ok(header) => self.frames(bytes, &header, visit)?,
+            Ok(header) => self.frames(bytes, name, &header, keys, visit)?,
             Err(HeaderError::Damaged) if next.is_none() && was_being_begun(&bytes) => Ending::of_nothing(bytes),
             Err(cause) => return Err(OpenError::Header { segment: name.path.clone(), cause }),
         };
@@ -295,16 +307,20 @@ impl Scan {
     fn frames(
         &mut self,
         bytes: Vec<u8>,
+        name: &SegmentName,
         header: &SegmentHeader,
+        keys: Option<&Keyring>,
         visit: &mut impl FnMut(u64, &[u8]) -> Result<(), VisitError>,
     ) -> Result<Ending, OpenError> {
         let (mut end, mut unproven, mut durable) = (HEADER_BYTES, HEADER_BYTES, 0);
+        let mut payloads = Payloads { keys, name, header, veil: None };
         while let Some(frame) = self.next_frame(&bytes, header, end) {
             if frame.durable > durable {
                 (durable, unproven) = (frame.durable, frame.offset);
             }
             if frame.index >= self.floor {
-                visit(frame.index, frame.payload).map_err(|cause| OpenError::Refused { index: frame.index, cause })?;
+                let payload = payloads.of(&frame)?;
+                visit(frame.index, &payload).map_err(|cause| OpenError::Refused { index: frame.index, cause })?;
                 self.report.records += 1;
                 self.report.bytes += frame.payload.len() as u64;
             }
@@ -335,6 +351,29 @@ impl Scan {
         let header = SegmentHeader::decode(&ending.bytes, name.first_index).ok()?;
         let (offset, found) = find_proof(&ending.bytes, &header.id, ending.end, needed)?;
         Some(Proof::Frame { offset: offset as u64, durable: found.durable })
+    }
+}
+
+/// The payloads of one segment. Its key is looked for only if one is wanted.
+struct Payloads<'a> {
+    keys: Option<&'a Keyring>,
+    name: &'a SegmentName,
+    header: &'a SegmentHeader,
+    veil: Option<Veil>,
+}
+
+impl Payloads<'_> {
+    fn of<'f>(&mut self, frame: &Frame<'f>) -> Result<Cow<'f, [u8]>, OpenError> {
+        if self.header.key_id.is_none() {
+            return Ok(Cow::Borrowed(frame.payload));
+        }
+        if self.veil.is_none() {
+            let of = Veil::of(self.keys, self.name, self.header);
+            self.veil = of.map_err(|cause| OpenError::Header { segment: self.name.path.clone(), cause })?;
+        }
+        let changed = || OpenError::NotAuthentic { segment: self.name.path.clone(), index: frame.index };
+        let veil = self.veil.as_ref().ok_or_else(changed)?;
+        veil.lift(frame.index, frame.payload.to_vec()).map(Cow::Owned).map_err(|_| changed())
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use host::{FileError, Host};
+use keys::{KeyError, KeyId};
 
 use crate::STEP;
 use crate::bytes::{array_at, end_of_data, u16_at, u32_at, u64_at};
@@ -14,7 +15,7 @@ pub(crate) const HEADER_BYTES: usize = 64;
 const MAGIC: &[u8; 8] = b"onrecjnl";
 const VERSION: u16 = 1;
 const SUFFIX: &str = ".journal";
-/// The key id of payloads that are not encrypted: the only one there is until encryption is built.
+/// The key id of payloads that are not encrypted.
 const KEY_NONE: [u8; 16] = [0; 16];
 
 /// A segment by its name.
@@ -34,6 +35,11 @@ impl SegmentName {
         let first_index = digits.parse().ok()?;
         let exact = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
         exact.then_some(Self { first_index, path })
+    }
+
+    /// The file's name.
+    pub(crate) fn file(&self) -> &str {
+        self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
     }
 
     /// Every segment in `folder`, in order. Fixed width makes the order of names that of indices.
@@ -73,6 +79,8 @@ impl From<FileError> for LoadError {
 pub(crate) struct SegmentHeader {
     pub(crate) first_index: u64,
     pub(crate) id: SegmentId,
+    /// The key that payloads are encrypted under, if they are.
+    pub(crate) key_id: Option<KeyId>,
 }
 
 /// Why a segment's header cannot be used.
@@ -87,11 +95,13 @@ pub enum HeaderError {
         /// What the header says.
         version: u16,
     },
-    /// It is encrypted with a key that is not known here.
-    #[error("it is encrypted under key {}, which is not known here; give the key it was written with", hex(key_id))]
-    UnknownKey {
-        /// What the header says.
-        key_id: [u8; 16],
+    /// It is encrypted, and its key cannot be had.
+    #[error("it cannot be decrypted: {why}")]
+    Key {
+        /// The key that the header names.
+        key_id: KeyId,
+        /// Why there is none.
+        why: String,
     },
     /// Its name and its header disagree.
     #[error("its header says that it begins at record {first_index}, and its name says otherwise; rename it back")]
@@ -106,7 +116,7 @@ impl SegmentHeader {
         let mut bytes = [0; HEADER_BYTES];
         bytes[0..8].copy_from_slice(MAGIC);
         bytes[8..10].copy_from_slice(&VERSION.to_le_bytes());
-        bytes[16..32].copy_from_slice(&KEY_NONE);
+        bytes[16..32].copy_from_slice(&self.key_id.map_or(KEY_NONE, |id| id.0));
         bytes[32..40].copy_from_slice(&self.first_index.to_le_bytes());
         bytes[40..56].copy_from_slice(&self.id);
         let crc = crc32c::crc32c(&bytes[..60]);
@@ -132,11 +142,8 @@ impl SegmentHeader {
         if version != VERSION {
             return Some(Err(HeaderError::Version { version }));
         }
-        let key_id = array_at(bytes, 16)?;
-        if key_id != KEY_NONE {
-            return Some(Err(HeaderError::UnknownKey { key_id }));
-        }
-        Some(Ok(SegmentHeader { first_index: u64_at(bytes, 32)?, id: array_at(bytes, 40)? }))
+        let key_id = Some(array_at(bytes, 16)?).filter(|id| *id != KEY_NONE).map(keys::Hex);
+        Some(Ok(SegmentHeader { first_index: u64_at(bytes, 32)?, id: array_at(bytes, 40)?, key_id }))
     }
 }
 
@@ -146,8 +153,10 @@ pub(crate) fn was_being_begun(bytes: &[u8]) -> bool {
     end_of_data(bytes, 0) <= HEADER_BYTES
 }
 
-fn hex(bytes: &[u8; 16]) -> String {
-    format!("{:032x}", u128::from_be_bytes(*bytes))
+impl HeaderError {
+    pub(crate) fn of_key(key_id: KeyId, error: &KeyError) -> Self {
+        HeaderError::Key { key_id, why: error.to_string() }
+    }
 }
 
 #[cfg(test)]
@@ -168,27 +177,23 @@ mod tests {
     }
 
     #[test]
-    fn a_header_from_the_future_or_under_a_key_is_refused_by_name() {
+    fn a_header_from_the_future_is_refused_by_name() {
         let reseal = |mut bytes: [u8; HEADER_BYTES]| {
             let crc = crc32c::crc32c(&bytes[..60]);
             bytes[60..].copy_from_slice(&crc.to_le_bytes());
             SegmentHeader::decode(&bytes, 5).unwrap_err()
         };
-        let good = SegmentHeader { first_index: 5, id: [1; 16] }.encode();
+        let good = SegmentHeader { first_index: 5, id: [1; 16], key_id: None }.encode();
         let mut other = good;
         other[8] = 2;
         assert_eq!(reseal(other), HeaderError::Version { version: 2 });
-        other = good;
-        other[31] = 9;
-        let error = reseal(other);
-        assert!(error.to_string().contains("under key 00000000000000000000000000000009"), "{error}");
         assert_eq!(SegmentHeader::decode(&good, 6), Err(HeaderError::Misnamed { first_index: 5 }));
     }
 
     proptest! {
         #[test]
-        fn headers_come_back_and_a_flipped_bit_does_not(first_index: u64, id: SegmentId, bit in 0..HEADER_BYTES * 8) {
-            let header = SegmentHeader { first_index, id };
+        fn headers_come_back_and_a_flipped_bit_does_not(first_index: u64, id: SegmentId, key in prop::option::of(1u128..), bit in 0..HEADER_BYTES * 8) {
+            let header = SegmentHeader { first_index, id, key_id: key.map(|key| keys::Hex(key.to_be_bytes())) };
             let mut bytes = header.encode();
             prop_assert_eq!(SegmentHeader::decode(&bytes, first_index), Ok(header));
             bytes[bit / 8] ^= 1 << (bit % 8);

@@ -11,8 +11,8 @@ use crate::assemble::Rows;
 use crate::claims::{Claim, ColumnClaims};
 use crate::columns::ColumnType;
 use crate::layout::slot;
-use crate::manifest::{FORMAT, Manifest, NO_KEY, hex};
-use crate::reader::{FileReader, ReadError, guarded};
+use crate::manifest::{FORMAT, Manifest, hex};
+use crate::reader::{FileReader, ReadError, footer_entry, guarded};
 use crate::shown::Shown;
 use crate::shred::ShredError;
 use crate::snapshot::Snapshot;
@@ -147,12 +147,13 @@ struct Checker<'a> {
 impl Checker<'_> {
     fn check(&mut self, snapshot: &Snapshot) -> Result<(), Wrong> {
         // Opened anew and not taken from the cache: what is checked is what is on disk now.
-        let reader = FileReader::open(snapshot.host(), snapshot.folder(), &self.file.path, snapshot.columns());
+        let reader =
+            FileReader::open(snapshot.host(), snapshot.folder(), self.file, snapshot.columns(), snapshot.keys());
         let reader = reader.map_err(whole)?;
         for group in 0..reader.groups() {
             self.group(&reader, group)?;
         }
-        self.manifest(reader.source().len())?;
+        self.manifest(&reader)?;
         self.bytes(&reader)
     }
 
@@ -212,13 +213,15 @@ impl Checker<'_> {
         Ok(())
     }
 
-    fn manifest(&self, bytes: u64) -> Result<(), Wrong> {
+    fn manifest(&self, reader: &FileReader) -> Result<(), Wrong> {
+        let bytes = reader.source().len();
+        let key_id = footer_entry(reader.metadata().metadata(), "onrecord.key_id").unwrap_or_default();
         let (file, (first, last), (min_id, max_id)) = (self.file, self.stats.indices(), self.stats.ids());
         for (field, expected, found) in [
             // Engines look for the footer where this says that the file ends.
             ("bytes", bytes.to_string(), file.bytes.to_string()),
             ("format", FORMAT.to_string(), file.format.to_string()),
-            ("key id", NO_KEY.to_owned(), file.key_id.clone()),
+            ("key id", key_id.to_owned(), file.key_id.clone()),
             ("rows", self.stats.rows().to_string(), file.rows.to_string()),
             ("first index", first.to_string(), file.first_index.to_string()),
             ("last index", last.to_string(), file.last_index.to_string()),

@@ -71,6 +71,10 @@ impl Lake {
             }
         }
         self.table.host().sync_dir(self.table.folder(), STEP)?;
+        // No copy of them can be read from here on, wherever it is (T21).
+        if let Some(keys) = self.snapshot().keys() {
+            keys.destroy(dead.iter().map(|path| name_of(path)))?;
+        }
         Ok(cleaned)
     }
 

@@ -139,7 +139,7 @@ impl Look<'_> {
     ) -> Result<(), RewriteError> {
         for file in self.files {
             let (host, folder) = (self.snapshot.host(), self.snapshot.folder());
-            let reader = FileReader::open(host, folder, &file.path, self.snapshot.columns())?;
+            let reader = FileReader::open(host, folder, file, self.snapshot.columns(), self.snapshot.keys())?;
             for placed in FileRows::new(Arc::new(reader))? {
                 self.interrupt.check()?;
                 let placed = placed?;

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, RecordBatch};
+use keys::DataKey;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::SortingColumn;
@@ -14,6 +15,7 @@ use parquet::schema::types::ColumnPath;
 
 use crate::columns::{Column, ColumnType, FIXED};
 use crate::layout::slot;
+use crate::veil;
 
 /// Rows of a row group: what a reader must skip or take as one, and what the writer holds in memory, encoded.
 /// Small in tests, so that a few records fill several, as the pages below.
@@ -39,7 +41,7 @@ const DICTIONARY_BYTES: usize = 256 << 10;
 pub(crate) const BLOOM_COLUMNS: [&str; 4] = ["id", "subject.id", "subject.case", "trace.trace_id"];
 
 /// One look-up in a hundred reads a file in vain; each halving costs 1.4 bits a record and column.
-const BLOOM_FALSE_POSITIVES: f64 = 0.01;
+pub(crate) const BLOOM_FALSE_POSITIVES: f64 = 0.01;
 
 /// Level 3 is where zstd's curve bends for these columns: level 9 takes four times as long for 1 to 2 % less.
 const ZSTD_LEVEL: i32 = 3;
@@ -47,8 +49,13 @@ const ZSTD_LEVEL: i32 = 3;
 /// Values looked at to decide how a column is encoded.
 const SAMPLE_VALUES: usize = 16_384;
 
-/// The writer's settings for a file with these columns, whose first rows are `batches`.
-pub(crate) fn properties(columns: &[&Column], batches: &[RecordBatch]) -> Result<WriterProperties, ParquetError> {
+/// The writer's settings for a file with these columns, whose first rows are `batches`, and which is encrypted under `key`
+/// if there is one.
+pub(crate) fn properties(
+    columns: &[&Column],
+    batches: &[RecordBatch],
+    key: Option<&DataKey>,
+) -> Result<WriterProperties, ParquetError> {
     let time_ns = columns.iter().position(|c| *c.name == *FIXED[slot::TIME_NS].0);
     let mut builder = WriterProperties::builder()
         // Version 1 pages are what every engine reads; the encodings below do not depend on it.
@@ -78,11 +85,15 @@ pub(crate) fn properties(columns: &[&Column], batches: &[RecordBatch]) -> Result
     }
     for column in columns {
         builder = encode(builder, column, &Sample::of(column, batches));
-        if BLOOM_COLUMNS.contains(&&*column.name) {
+        // In an encrypted file the library's would be the one thing in clear.
+        if key.is_none() && BLOOM_COLUMNS.contains(&&*column.name) {
             builder = builder
                 .set_column_bloom_filter_fpp(path(column), BLOOM_FALSE_POSITIVES)
                 .set_column_bloom_filter_max_ndv(path(column), GROUP_ROWS as u64);
         }
+    }
+    if let Some(key) = key {
+        builder = builder.with_file_encryption_properties(veil::encryption(key)?);
     }
     Ok(builder.build())
 }

@@ -35,7 +35,7 @@
 //! | where | key | value |
 //! |---|---|---|
 //! | footer and `add.tags` | `onrecord.format` | `1`, [`FORMAT`] |
-//! | footer and `add.tags` | `onrecord.key_id` | the key it is encrypted under; `none`, [`NO_KEY`] |
+//! | footer and `add.tags` | `onrecord.key_id` | the key it is encrypted under, or `none`, [`NO_KEY`] |
 //! | footer and `add.tags` | `onrecord.first_index`, `onrecord.last_index` | lowest and highest index, decimal |
 //! | footer and `add.tags` | `onrecord.rows` | rows, decimal |
 //! | `add.tags` | `onrecord.sha256` | SHA-256 of the file's bytes, lower-case hexadecimal |
@@ -45,7 +45,7 @@
 //!
 //! # What it is not
 //!
-//! It knows no HTTP, no SQL, no tree and no journal. It does not encrypt yet.
+//! It knows no HTTP, no SQL, no tree and no journal.
 
 mod access;
 mod assemble;
@@ -77,6 +77,7 @@ mod source;
 mod stats;
 mod store;
 mod table;
+mod veil;
 mod writer;
 
 pub use access::{Sections, to_columns};

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use chrono::DateTime;
 use deltalake_core::kernel::Add;
+use keys::KeyId;
 use serde_json::Value;
 
 /// The version of the file format that this crate writes.
@@ -25,7 +26,7 @@ pub struct Manifest {
     pub bytes: u64,
     /// Version of the file format, [`FORMAT`].
     pub format: u32,
-    /// Which key the file is encrypted under: [`NO_KEY`] until encryption comes.
+    /// Which key the file is encrypted under, as 32 hexadecimal digits, or [`NO_KEY`].
     pub key_id: String,
     /// The lowest index in the file.
     pub first_index: u64,
@@ -149,13 +150,17 @@ impl Manifest {
             tag(name)?.parse::<u64>().map_err(no)
         };
         let unusable = |tag| ManifestError::Tag { path: path.clone(), tag };
+        let key_id = tag("onrecord.key_id")?;
+        if key_id != NO_KEY && KeyId::read(&key_id).is_none() {
+            return Err(unusable("onrecord.key_id"));
+        }
         let format = u32::try_from(number("onrecord.format")?).unwrap_or(u32::MAX);
         if format > FORMAT {
             return Err(ManifestError::Format { path, found: format });
         }
         Ok(Self {
             format,
-            key_id: tag("onrecord.key_id")?,
+            key_id,
             first_index: number("onrecord.first_index")?,
             last_index: number("onrecord.last_index")?,
             rows: number("onrecord.rows")?,

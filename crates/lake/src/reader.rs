@@ -15,6 +15,7 @@ use arrow_array::cast::AsArray as _;
 use arrow_array::types::Int64Type;
 use arrow_schema::ArrowError;
 use host::{FileError, Host};
+use keys::{KeyError, Keyring};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
@@ -23,13 +24,16 @@ use parquet::bloom_filter::Sbbf;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
+use parquet::file::reader::ChunkReader as _;
 use record::{Parts, Stored};
 
 use crate::assemble::{RowError, Rows};
 use crate::columns::{Column, Columns};
 use crate::filters::Filters;
 use crate::layout::Layout;
+use crate::manifest::Manifest;
 use crate::source::Source;
+use crate::veil::{self, FILTERS_ENTRY};
 
 /// Rows decoded at a time: what a scan holds in memory, times the columns.
 pub(crate) const BATCH_ROWS: usize = 4_096;
@@ -40,6 +44,14 @@ pub enum ReadError {
     /// The file could not be opened or read.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The file is encrypted, and its key cannot be had.
+    #[error("file {file:?} cannot be decrypted: {cause}")]
+    Key {
+        /// The file.
+        file: String,
+        /// Why.
+        cause: Box<KeyError>,
+    },
     /// The file is no Parquet, or is damaged.
     #[error("file {file:?} cannot be read: {cause}; verify the trail, and restore the file from a copy")]
     Parquet {
@@ -108,6 +120,12 @@ pub(crate) fn check_row_counts(parquet: &ParquetMetaData) -> Result<(), String> 
     }
 }
 
+/// A text that stands in a footer beside the schema.
+pub(crate) fn footer_entry<'m>(parquet: &'m ParquetMetaData, key: &str) -> Option<&'m str> {
+    let entries = parquet.file_metadata().key_value_metadata()?;
+    entries.iter().find(|entry| entry.key == key)?.value.as_deref()
+}
+
 /// One record of a file and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placed {
@@ -125,14 +143,30 @@ pub(crate) struct FileReader {
     source: Source,
     metadata: ArrowReaderMetadata,
     layout: Arc<Layout>,
+    /// Where an encrypted file has its Bloom filters.
+    filters: Option<veil::Filters>,
 }
 
 impl FileReader {
-    /// Opens the file `name` in `folder` and reads its footer and page index.
-    pub(crate) fn open(host: &Host, folder: &Path, name: &str, columns: &Columns) -> Result<Self, ReadError> {
+    /// Opens the file `file` in `folder` and reads its footer and page index. `keys` are for one that is encrypted.
+    pub(crate) fn open(
+        host: &Host,
+        folder: &Path,
+        file: &Manifest,
+        columns: &Columns,
+        keys: Option<&Keyring>,
+    ) -> Result<Self, ReadError> {
+        let name = file.path.as_str();
         let source = Source::open(host, &folder.join(name))?;
-        let options =
+        let key =
+            veil::key_of(file, keys).map_err(|cause| ReadError::Key { file: name.to_owned(), cause: cause.into() })?;
+        let mut options =
             ArrowReaderOptions::new().with_skip_arrow_metadata(true).with_page_index_policy(PageIndexPolicy::Optional);
+        if let Some(key) = &key {
+            let decryption = veil::decryption(key);
+            let decryption = decryption.map_err(|cause| ReadError::Parquet { file: name.to_owned(), cause })?;
+            options = options.with_file_decryption_properties(decryption);
+        }
         let metadata = guarded(name, || ArrowReaderMetadata::load(&source, options))?
             .map_err(|cause| ReadError::Parquet { file: name.to_owned(), cause })?;
         check_row_counts(metadata.metadata())
@@ -150,7 +184,11 @@ impl FileReader {
             }
         }
         drop(places);
-        Ok(Self { name: name.to_owned(), source, metadata, layout })
+        let filters = key.zip(footer_entry(metadata.metadata(), FILTERS_ENTRY));
+        let filters = filters.map(|(key, entry)| veil::Filters::read(&key, entry)).transpose();
+        let filters = filters
+            .map_err(|cause| ReadError::Parquet { file: name.to_owned(), cause: ParquetError::General(cause) })?;
+        Ok(Self { name: name.to_owned(), source, metadata, layout, filters })
     }
 
     /// The file's name.
@@ -320,6 +358,12 @@ impl FileReader {
 
     /// The Bloom filter of a column, if it has one.
     pub(crate) fn filter(&self, group: usize, leaf: usize) -> Result<Option<Sbbf>, ReadError> {
+        if let Some(filters) = &self.filters {
+            let schema = self.metadata.parquet_schema();
+            let column = schema.column(leaf).path().parts().join(".");
+            let get = |at, length| self.source.get_bytes(at, length);
+            return filters.get(group, &column, get).map_err(|error| self.parquet(error));
+        }
         let filter = guarded(&self.name, || self.builder().get_row_group_column_bloom_filter(group, leaf))?
             .map_err(|e| self.parquet(e))?;
         // The library looks into a block of it without asking whether there is one.

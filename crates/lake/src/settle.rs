@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 use host::{FileError, Host};
+use keys::Keyring;
 use record::{Digest, Parts};
 
 use crate::manifest::{Manifest, NameOf, settle_name};
@@ -161,6 +162,13 @@ impl Lake {
         Self { table, snapshot, versions, stopped: false }
     }
 
+    /// The same lake, with the trail's keys: what it writes is encrypted from here on.
+    #[must_use]
+    pub fn with_keys(mut self, keys: Option<Keyring>) -> Self {
+        self.snapshot = self.snapshot.with_keys(keys);
+        self
+    }
+
     pub(crate) fn advance(&mut self, version: Version) {
         self.snapshot = self.snapshot.next(version);
         self.versions.retain(|version| version.strong_count() > 0);
@@ -273,7 +281,7 @@ impl Lake {
         let host = self.table.host();
         // The random part keeps a name from ever standing for two different contents, in any cache.
         let name = settle_name(self.snapshot.watermark(), u64::from_be_bytes(host.random()));
-        let mut writer = FileWriter::create(host, self.table.folder(), &name, &file.layout)?;
+        let mut writer = FileWriter::create(host, self.table.folder(), &name, &file.layout, self.snapshot.keys())?;
         for &at in &file.rows {
             let (index, stored) = plan.records[at];
             writer.push(index, stored, &plan.facts[at])?;
@@ -288,7 +296,8 @@ impl Lake {
         manifest: &Manifest,
         expected: &dyn Fn(u64) -> Option<Digest>,
     ) -> Result<(), SettleError> {
-        let reader = FileReader::open(self.table.host(), self.table.folder(), &manifest.path, &plan.columns)?;
+        let (host, folder, keys) = (self.table.host(), self.table.folder(), self.snapshot.keys());
+        let reader = FileReader::open(host, folder, manifest, &plan.columns, keys)?;
         let mut written = file.rows.iter().map(|&at| plan.records[at].0);
         let displaced =
             |row, expected, found| SettleError::Displaced { file: manifest.path.clone(), row, expected, found };
@@ -334,6 +343,9 @@ impl Lake {
         }
         if !orphans.is_empty() {
             host.sync_dir(self.table.folder(), STEP)?;
+        }
+        if let Some(keys) = self.snapshot.keys() {
+            keys.destroy(orphans.iter().map(|(_, path)| name_of(path)))?;
         }
         Ok(())
     }

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use host::Host;
+use keys::{KeyError, Keyring};
 use parking_lot::Mutex;
+use parquet::encryption::decrypt::FileDecryptionProperties;
 use uuid::Uuid;
 
 use crate::columns::Columns;
@@ -16,6 +18,7 @@ use crate::reader::{FileReader, FileRows, Placed, ReadError};
 use crate::readers::ReadersLock;
 use crate::rewrite::InProgress;
 use crate::table::{Table, TableError, Version};
+use crate::veil;
 
 /// Open files whose footers are kept: some 100 KB each with their page index.
 const OPEN_FILES_MAX: usize = 64;
@@ -28,6 +31,8 @@ pub struct Snapshot {
     version: Arc<Version>,
     open: Arc<OpenFiles>,
     in_progress: InProgress,
+    /// For files that are encrypted, and for those that are written.
+    keys: Option<Keyring>,
     /// Keeps the files of this version in place, where it is not the writer's own.
     _lock: Option<Arc<ReadersLock>>,
 }
@@ -104,8 +109,30 @@ impl Snapshot {
             version: Arc::new(version),
             open: Arc::default(),
             in_progress: Arc::default(),
+            keys: None,
             _lock: None,
         }
+    }
+
+    /// The same version, with the trail's keys.
+    #[must_use]
+    pub fn with_keys(self, keys: Option<Keyring>) -> Self {
+        Self { keys, open: Arc::default(), ..self }
+    }
+
+    pub(crate) fn keys(&self) -> Option<&Keyring> {
+        self.keys.as_ref()
+    }
+
+    /// What a Parquet reader needs for a file that is encrypted; nothing for one that is not.
+    pub fn decryption(&self, file: &Manifest) -> Result<Option<Arc<FileDecryptionProperties>>, KeyError> {
+        let key = veil::key_of(file, self.keys())?;
+        key.map(|key| veil::decryption(&key).map_err(|_| KeyError::Changed)).transpose()
+    }
+
+    /// Whether the files that are written are encrypted.
+    pub fn encrypts(&self) -> bool {
+        self.keys.is_some()
     }
 
     /// The same lake at a later version.
@@ -289,7 +316,7 @@ impl Snapshot {
             return Ok(reader);
         }
         drop(open);
-        let reader = Arc::new(FileReader::open(&self.host, &self.folder, &file.path, &self.version.columns)?);
+        let reader = Arc::new(FileReader::open(&self.host, &self.folder, file, &self.version.columns, self.keys())?);
         let mut open = self.open.readers.lock();
         if open.len() >= OPEN_FILES_MAX {
             open.remove(0);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::Schema;
 use host::{Appender, FileError, Host};
+use keys::{DataKey, Keyring};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::errors::ParquetError;
@@ -20,6 +21,7 @@ use crate::layout::Layout;
 use crate::manifest::{FORMAT, Manifest, NO_KEY};
 use crate::shred::{ShredError, Shredder};
 use crate::stats::Stats;
+use crate::veil::{FILTERS_ENTRY, FilterWriter};
 
 /// Fault points of data files are `parquet.<operation>`.
 pub(crate) const STEP: &str = "parquet";
@@ -66,6 +68,9 @@ pub enum WriteError {
 /// after that one batch and the encoded pages of one row group.
 pub(crate) struct FileWriter<'l> {
     name: String,
+    host: Host,
+    /// What it is encrypted under, if it is.
+    key: Option<DataKey>,
     layout: &'l Layout,
     shredder: Shredder<'l>,
     /// Bytes of the records in the shredder.
@@ -78,7 +83,7 @@ enum Stage {
     /// Rows are gathered until there are enough of them to decide by, or no more come.
     Gathering { sink: Box<Sink>, batches: Vec<RecordBatch>, rows: usize, bytes: usize },
     /// The slots whose columns the file has, and the library's writer.
-    Writing { used: Vec<usize>, parquet: Box<ArrowWriter<Sink>> },
+    Writing { used: Vec<usize>, parquet: Box<ArrowWriter<Sink>>, filters: Option<Box<FilterWriter>> },
     /// A write failed; the file stays as it is.
     Failed,
 }
@@ -86,12 +91,22 @@ enum Stage {
 type Sink = BufWriter<Hashing>;
 
 impl<'l> FileWriter<'l> {
-    /// Makes the file `name` in `folder`, for records that `layout` has the columns of.
-    pub(crate) fn create(host: &Host, folder: &Path, name: &str, layout: &'l Layout) -> Result<Self, WriteError> {
+    /// Makes the file `name` in `folder`, for records that `layout` has the columns of. With keys it is encrypted, under one
+    /// that is in the store before the file is there.
+    pub(crate) fn create(
+        host: &Host,
+        folder: &Path,
+        name: &str,
+        layout: &'l Layout,
+        keys: Option<&Keyring>,
+    ) -> Result<Self, WriteError> {
+        let key = keys.map(|keys| keys.make(name)).transpose()?;
         let file = host.create_new(folder.join(name), STEP)?.into_appender(0);
         let sink = BufWriter::with_capacity(BUFFER_BYTES, Hashing { inner: file, hash: Sha256::new(), bytes: 0 });
         Ok(Self {
             name: name.to_owned(),
+            host: host.clone(),
+            key,
             layout,
             shredder: Shredder::new(layout),
             bytes: 0,
@@ -122,7 +137,7 @@ impl<'l> FileWriter<'l> {
                 batches.push(batch);
                 if *rows >= GROUP_ROWS || *gathered >= GATHERED_BYTES { self.begin(true) } else { Ok(()) }
             }
-            Stage::Writing { used, parquet } => write(&self.name, used, parquet, &batch),
+            Stage::Writing { used, parquet, filters } => write(&self.name, used, parquet, filters, &batch),
             Stage::Failed => Err(failed_before(&self.name)),
         }
     }
@@ -141,16 +156,21 @@ impl<'l> FileWriter<'l> {
         let used: Vec<usize> =
             (0..self.layout.columns.len()).filter(|&slot| rows_may_follow || is_used(slot)).collect();
         let columns: Vec<_> = used.iter().map(|&slot| &self.layout.columns[slot]).collect();
-        let properties = encoding::properties(&columns, &batches).map_err(|cause| refused(&self.name, cause))?;
+        let properties =
+            encoding::properties(&columns, &batches, self.key.as_ref()).map_err(|cause| refused(&self.name, cause))?;
         // The Arrow schema is what the Parquet schema says already; kilobytes of it in each file would say it again.
         let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         let schema = Arc::new(Schema::new(columns.iter().map(|c| c.field()).collect::<Vec<_>>()));
         let parquet = ArrowWriter::try_new_with_options(*sink, schema, options);
         let mut parquet = Box::new(parquet.map_err(|cause| refused(&self.name, cause))?);
+        let slot = |name: &str| self.layout.columns.iter().position(|column| *column.name == *name);
+        let used_slot = |name: &str| slot(name).filter(|slot| used.contains(slot));
+        let filters = self.key.as_ref().map(|key| FilterWriter::new(key, used_slot).map(Box::new)).transpose();
+        let mut filters = filters.map_err(|cause| refused(&self.name, cause))?;
         for batch in batches {
-            write(&self.name, &used, &mut parquet, &batch)?;
+            write(&self.name, &used, &mut parquet, &mut filters, &batch)?;
         }
-        self.stage = Stage::Writing { used, parquet };
+        self.stage = Stage::Writing { used, parquet, filters };
         Ok(())
     }
 
@@ -163,10 +183,14 @@ impl<'l> FileWriter<'l> {
         self.begin(false)?;
         let (first_index, last_index) = self.stats.indices();
         let (min_id, max_id) = self.stats.ids();
+        let key_id = self.key.as_ref().map_or_else(|| NO_KEY.to_owned(), |key| key.id().to_string());
         let sink = match self.stage {
-            Stage::Writing { mut parquet, .. } => {
-                for entry in footer(first_index, last_index, self.stats.rows()) {
+            Stage::Writing { mut parquet, filters, .. } => {
+                for entry in footer(&key_id, first_index, last_index, self.stats.rows()) {
                     parquet.append_key_value_metadata(entry);
+                }
+                if let Some(filters) = filters {
+                    append(&self.host, &mut parquet, *filters).map_err(|cause| refused(&self.name, cause))?;
                 }
                 parquet.into_inner().map_err(|cause| refused(&self.name, cause))?
             }
@@ -178,7 +202,7 @@ impl<'l> FileWriter<'l> {
             path: self.name,
             bytes: sink.bytes,
             format: FORMAT,
-            key_id: NO_KEY.to_owned(),
+            key_id,
             first_index,
             last_index,
             rows: self.stats.rows(),
@@ -198,16 +222,41 @@ fn failed_before(file: &str) -> WriteError {
     refused(file, ParquetError::General("an earlier write to it failed".to_owned()))
 }
 
-fn write(file: &str, used: &[usize], parquet: &mut ArrowWriter<Sink>, batch: &RecordBatch) -> Result<(), WriteError> {
-    let batch = batch.project(used).map_err(ShredError::Arrow)?;
-    parquet.write(&batch).map_err(|cause| refused(file, cause))
+fn write(
+    file: &str,
+    used: &[usize],
+    parquet: &mut ArrowWriter<Sink>,
+    filters: &mut Option<Box<FilterWriter>>,
+    batch: &RecordBatch,
+) -> Result<(), WriteError> {
+    let projected = batch.project(used).map_err(ShredError::Arrow)?;
+    parquet.write(&projected).map_err(|cause| refused(file, cause))?;
+    let Some(filters) = filters else { return Ok(()) };
+    let ends: Vec<u64> = parquet
+        .flushed_row_groups()
+        .iter()
+        .scan(0, |end, group| {
+            *end += u64::try_from(group.num_rows()).unwrap_or(0);
+            Some(*end)
+        })
+        .collect();
+    filters.take(batch, &ends).map_err(|cause| refused(file, cause))
+}
+
+/// Puts encrypted filters behind the last row group.
+fn append(host: &Host, parquet: &mut ArrowWriter<Sink>, filters: FilterWriter) -> Result<(), ParquetError> {
+    parquet.flush()?;
+    let (bytes, places) = filters.finish(host, parquet.bytes_written() as u64)?;
+    parquet.write_all(&bytes)?;
+    parquet.append_key_value_metadata(KeyValue::new(FILTERS_ENTRY.to_owned(), places));
+    Ok(())
 }
 
 /// What the footer says, so that a file found alone still says what it is.
-fn footer(first_index: u64, last_index: u64, rows: u64) -> [KeyValue; 5] {
+fn footer(key_id: &str, first_index: u64, last_index: u64, rows: u64) -> [KeyValue; 5] {
     [
         ("onrecord.format", FORMAT.to_string()),
-        ("onrecord.key_id", NO_KEY.to_owned()),
+        ("onrecord.key_id", key_id.to_owned()),
         ("onrecord.first_index", first_index.to_string()),
         ("onrecord.last_index", last_index.to_string()),
         ("onrecord.rows", rows.to_string()),

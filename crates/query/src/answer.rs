@@ -10,6 +10,7 @@ use futures::StreamExt as _;
 use crate::census::Deadline;
 use crate::engine::Shared;
 use crate::error::QueryError;
+use crate::limits::Limits;
 use crate::notes::Notes;
 
 /// The answer to a query: batches of rows, in order, and what is to be said beside them once they are all there.
@@ -28,7 +29,7 @@ pub struct Answer {
 
 enum Rows {
     Ready(Option<RecordBatch>),
-    Coming { shared: Arc<Shared>, stream: SendableRecordBatchStream, deadline: Deadline },
+    Coming { shared: Arc<Shared>, limits: Limits, stream: SendableRecordBatchStream, deadline: Deadline },
     Ended,
 }
 
@@ -51,13 +52,21 @@ impl Answer {
 
     pub(crate) fn of(
         shared: Arc<Shared>,
+        limits: Limits,
         stream: SendableRecordBatchStream,
         deadline: Deadline,
         notes: Arc<Notes>,
     ) -> Self {
         let schema = stream.schema();
-        let rows_max = shared.limits.rows;
-        Answer { schema, rows: Rows::Coming { shared, stream, deadline }, notes, given: 0, rows_max, cut: false }
+        let rows_max = limits.rows;
+        Answer {
+            schema,
+            rows: Rows::Coming { shared, limits, stream, deadline },
+            notes,
+            given: 0,
+            rows_max,
+            cut: false,
+        }
     }
 
     /// The same without a limit on rows, for who keeps none of them.
@@ -86,12 +95,11 @@ impl Answer {
     }
 
     fn step(&mut self) -> Result<Option<RecordBatch>, QueryError> {
-        let (shared, stream, deadline) = match &mut self.rows {
+        let (shared, limits, stream, deadline) = match &mut self.rows {
             Rows::Ready(batch) => return Ok(batch.take()),
             Rows::Ended => return Ok(None),
-            Rows::Coming { shared, stream, deadline } => (shared, stream, deadline),
+            Rows::Coming { shared, limits, stream, deadline } => (shared, *limits, stream, deadline),
         };
-        let limits = shared.limits;
         let next = async {
             match tokio::time::timeout(deadline.left(), stream.next()).await {
                 Err(_) => Err(QueryError::out_of_time(deadline.limit)),

@@ -109,6 +109,10 @@ impl QueryError {
             DataFusionError::Collection(mut causes) if !causes.is_empty() => Self::of(causes.remove(0), limits),
             DataFusionError::SQL(cause, _) => QueryError::Syntax(first_line(&cause.to_string())),
             DataFusionError::SchemaError(cause, _) => Self::of_schema(*cause),
+            DataFusionError::ResourcesExhausted(_) if limits.spill_bytes == 0 => QueryError::Limit {
+                what: "the memory, which is all that queries of an encrypted trail have,",
+                max: mib(limits.memory_bytes as u64),
+            },
             DataFusionError::ResourcesExhausted(_) => {
                 QueryError::Limit { what: "the memory", max: mib(limits.memory_bytes as u64) }
             }

@@ -96,12 +96,17 @@ impl OpenFile {
                 "file {name:?} cannot be read: {cause}; verify the trail, and restore the file from a copy"
             ))
         };
+        let decryption = lake
+            .decryption(manifest)
+            .map_err(|error| QueryError::Read(format!("file {:?} cannot be decrypted: {error}", manifest.path)))?;
         let file = host.open_read(lake.path(manifest), STEP).map_err(|error| unreadable(&error))?;
         let bytes = file.len().map_err(|error| unreadable(&error))?;
         let chunks = Chunks { file: &file, bytes };
         // The library can panic over bytes that no writer made.
         let metadata = lake::guarded(|| {
-            ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Optional).parse_and_finish(&chunks)
+            // The metadata keeps what decrypts the pages, for whoever reads them.
+            let reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Optional);
+            reader.with_decryption_properties(decryption).parse_and_finish(&chunks)
         });
         let metadata = metadata.map_err(|panic| unreadable(&panic))?.map_err(|error| unreadable(&error))?;
         let claimed = u64::try_from(metadata.file_metadata().num_rows()).ok();

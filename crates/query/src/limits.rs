@@ -10,7 +10,7 @@ pub struct Limits {
     pub time: Duration,
     /// Memory of sorts, groups and joins. What does not fit is spilled to a private folder.
     pub memory_bytes: usize,
-    /// What may be spilled.
+    /// What may be spilled; 0: nothing, as for every query of an encrypted trail.
     pub spill_bytes: u64,
     /// Rows of an answer.
     pub rows: usize,

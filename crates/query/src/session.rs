@@ -22,6 +22,7 @@ use url::Url;
 use crate::census::Deadline;
 use crate::engine::Shared;
 use crate::functions;
+use crate::limits::Limits;
 use crate::records::STORE;
 use crate::statement::DEPTH_MAX;
 use crate::watch::WatchJoins;
@@ -43,8 +44,21 @@ pub(crate) struct Catalog {
 ///
 /// It has no table functions, no file formats, no table factories and no store but an empty one: there is nothing by
 /// which SQL could name a file or a host.
-pub(crate) fn new(shared: &Shared, deadline: &Deadline, now_ns: i64) -> Result<(SessionState, Catalog)> {
-    let limits = &shared.limits;
+///
+/// What memory does not hold goes to a private folder, in clear, since the library has no other way; with a limit of no bytes
+/// there is none.
+pub(crate) fn new(
+    shared: &Shared,
+    limits: &Limits,
+    deadline: &Deadline,
+    now_ns: i64,
+) -> Result<(SessionState, Catalog)> {
+    let spill = if limits.spill_bytes > 0 {
+        let folder = DiskManagerMode::Directories(vec![shared.spill.path().to_owned()]);
+        DiskManagerBuilder::default().with_mode(folder).with_max_temp_directory_size(limits.spill_bytes)
+    } else {
+        DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled).with_max_temp_directory_size(0)
+    };
     let mut config = SessionConfig::new()
         .with_target_partitions(limits.threads.max(1))
         .with_default_catalog_and_schema(CATALOG, SCHEMA)
@@ -61,11 +75,7 @@ pub(crate) fn new(shared: &Shared, deadline: &Deadline, now_ns: i64) -> Result<(
     options.execution.parquet.skip_metadata = true;
     let runtime = RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory_bytes)))
-        .with_disk_manager_builder(
-            DiskManagerBuilder::default()
-                .with_mode(DiskManagerMode::Directories(vec![shared.spill.path().to_owned()]))
-                .with_max_temp_directory_size(limits.spill_bytes),
-        )
+        .with_disk_manager_builder(spill)
         .with_object_store_registry(Arc::new(OneStore(Arc::new(InMemory::new()))))
         .build_arc()?;
     let catalog = Catalog { trail: Arc::default(), models: Arc::default() };

@@ -78,9 +78,12 @@ impl View {
         &self.snapshot
     }
 
-    /// What a query may use.
+    /// What a query may use. Of an encrypted trail none may spill: what it put on disk would stand there in clear.
     pub fn limits(&self) -> crate::Limits {
-        self.shared.limits
+        match self.snapshot.lake().encrypts() {
+            true => crate::Limits { spill_bytes: 0, ..self.shared.limits },
+            false => self.shared.limits,
+        }
     }
 
     /// Answers one statement of SQL: SELECT, EXPLAIN, DESCRIBE or SHOW TABLES.
@@ -129,12 +132,13 @@ impl View {
             deadline,
             rests: Mutex::new(HashMap::new()),
         };
-        let (state, catalog) = session::new(&self.shared, deadline, now_ns).map_err(|error| self.error(error))?;
+        let (state, catalog) =
+            session::new(&self.shared, &self.limits(), deadline, now_ns).map_err(|error| self.error(error))?;
         Ok(Question { view: self, names, state, catalog, deadline: deadline.clone(), now_ns })
     }
 
     fn error(&self, error: datafusion::error::DataFusionError) -> QueryError {
-        QueryError::of(error, &self.shared.limits)
+        QueryError::of(error, &self.limits())
     }
 
     fn now_ns(&self) -> i64 {
@@ -230,7 +234,7 @@ impl Question<'_> {
         let physical = self.state.create_physical_plan(&plan).await.map_err(of)?;
         let context = Arc::new(datafusion::execution::TaskContext::from(&self.state));
         let stream = execute_stream(physical, context).map_err(of)?;
-        Ok(Answer::of(Arc::clone(&self.view.shared), stream, self.deadline, Arc::clone(notes)))
+        Ok(Answer::of(Arc::clone(&self.view.shared), self.view.limits(), stream, self.deadline, Arc::clone(notes)))
     }
 
     async fn schema(mut self, statement: Statement, notes: &Arc<Notes>) -> Result<SchemaRef, QueryError> {

@@ -146,6 +146,7 @@ pub(crate) fn mask(parts: impl IntoIterator<Item = Part>) -> u8 {
 /// the trail holds what it erases, so whoever opens the trail next finishes it.
 pub(crate) mod pending {
     use host::{FileError, Host};
+    use keys::Keyring;
 
     use super::{Erasure, FORMAT};
     use crate::folder::Folder;
@@ -157,29 +158,48 @@ pub(crate) mod pending {
         erasure: Erasure,
     }
 
-    pub(crate) fn put(host: &Host, folder: &Folder, erasure: &Erasure) -> Result<(), FileError> {
+    /// The file, to its key in the store.
+    const FILE: &str = "erasure.json";
+
+    /// Whom an erasure is about may be read out of it, so it is encrypted where the trail is.
+    pub(crate) fn put(
+        host: &Host,
+        folder: &Folder,
+        erasure: &Erasure,
+        keys: Option<&Keyring>,
+    ) -> Result<(), FileError> {
         let pending = Pending { format: FORMAT, erasure: erasure.clone() };
         // Texts, numbers and lists of them: there is nothing that could not be written.
         let json = serde_json::to_vec(&pending).unwrap_or_default();
-        host.replace(folder.erasure(), &json, "erasure", None)
+        let bytes = keys.map_or(Ok(json.clone()), |keys| keys.seal_file(FILE, &json))?;
+        host.replace(folder.erasure(), &bytes, "erasure", None)
     }
 
     /// The one that has begun; as an error the reason why what stands there is none.
-    pub(crate) fn read(host: &Host, folder: &Folder) -> Result<Option<Result<Erasure, String>>, FileError> {
+    pub(crate) fn read(
+        host: &Host,
+        folder: &Folder,
+        keys: Option<&Keyring>,
+    ) -> Result<Option<Result<Erasure, String>>, FileError> {
         let Some(bytes) = host.read_if_there(folder.erasure(), "erasure")? else { return Ok(None) };
-        let pending = serde_json::from_slice::<Pending>(&bytes).map_err(|error| error.to_string());
+        let json = match keys {
+            Some(keys) if Keyring::is_sealed(&bytes) => keys.open_file(FILE, &bytes).map_err(|error| error.to_string()),
+            _ => Ok(bytes.into()),
+        };
+        let pending = json.and_then(|json| serde_json::from_slice::<Pending>(&json).map_err(|error| error.to_string()));
         Ok(Some(pending.and_then(|pending| match pending.format {
             FORMAT => Ok(pending.erasure),
             other => Err(format!("it has format {other}; use the version that wrote it")),
         })))
     }
 
-    pub(crate) fn done(host: &Host, folder: &Folder) -> Result<(), FileError> {
+    pub(crate) fn done(host: &Host, folder: &Folder, keys: Option<&Keyring>) -> Result<(), FileError> {
         match host.remove(folder.erasure(), "erasure") {
             Err(error) if !error.is_not_found() => return Err(error),
             _ => {}
         }
-        host.sync_dir(folder.root(), "erasure")
+        host.sync_dir(folder.root(), "erasure")?;
+        keys.map_or(Ok(()), |keys| keys.destroy([FILE]).map(drop))
     }
 }
 

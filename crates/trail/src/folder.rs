@@ -1,17 +1,46 @@
-//! Where in a trail's folder everything is.
+//! Where in a trail's folder everything is, and where the keys are that it is read with.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// The folder of a trail.
-#[derive(Debug, Clone, PartialEq, Eq)]
+use host::Host;
+use keys::Keyring;
+use parking_lot::Mutex;
+
+use crate::keyring::{self, KeysError};
+use crate::settings::Settings;
+use crate::signing_key::KeyFolder;
+
+/// The folder of a trail. Clones share its keys, which are opened once: a passphrase takes its time.
+#[derive(Debug, Clone)]
 pub struct Folder {
     root: PathBuf,
+    keys: Option<KeyFolder>,
+    opened: Arc<Mutex<Option<Keyring>>>,
 }
 
 impl Folder {
     /// The trail in the folder `root`.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Folder { root: root.into() }
+        Folder { root: root.into(), keys: None, opened: Arc::default() }
+    }
+
+    /// The same trail, its keys being in that folder. Without it an encrypted trail cannot be read.
+    #[must_use]
+    pub fn with_keys(self, keys: &KeyFolder) -> Self {
+        if self.keys.as_ref() == Some(keys) {
+            return self;
+        }
+        Folder { keys: Some(keys.clone()), opened: Arc::default(), ..self }
+    }
+
+    /// The keys of the trail's files; nothing if it is open.
+    pub(crate) fn keyring(&self, host: &Host, settings: &Settings) -> Result<Option<Keyring>, KeysError> {
+        let mut opened = self.opened.lock();
+        if opened.is_none() {
+            *opened = keyring::open(host, self.keys.as_ref(), settings, self.settings())?;
+        }
+        Ok(opened.clone())
     }
 
     /// The folder itself.

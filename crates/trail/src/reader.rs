@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use host::Host;
+use keys::Keyring;
 use record::{Stored, StoredError};
 use tlog::SignedCheckpoint;
 
 use crate::folder::Folder;
 use crate::hot::{Hot, hash_all};
+use crate::keyring::KeysError;
 use crate::settings::{Settings, SettingsError, absolute};
 use crate::snapshot::Snapshot;
 use crate::writer::read_checkpoint;
@@ -28,6 +30,9 @@ pub enum ReadError {
     /// It is no trail, or one of a format this software does not know.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// It is encrypted, and its keys are not here.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     /// The checkpoint is malformed or not signed by the trail's key.
     #[error("the trail's checkpoint is not one that its key signed: {0}; run verify")]
     Checkpoint(String),
@@ -66,10 +71,11 @@ impl Reader {
     /// that settles faster than the lake's log is read would be ahead for ever.
     pub fn snapshot(&self) -> Result<Snapshot, ReadError> {
         let settings = Arc::new(Settings::read(&self.host, &self.folder)?);
+        let keys = self.folder.keyring(&self.host, &settings)?;
         // Everything that this one covers is durable by now; the one that is there later may cover more than is read.
         let before = self.checkpoint(&settings)?;
-        let (reading, records) = self.journal()?;
-        let lake = lake::Snapshot::open(self.host.clone(), absolute(&self.folder.lake())?)?;
+        let (reading, records) = self.journal(keys.as_ref())?;
+        let lake = lake::Snapshot::open(self.host.clone(), absolute(&self.folder.lake())?)?.with_keys(keys);
         let settled = lake.watermark();
         if let Some(problem) = reading.problems_from(settled).next() {
             return Err(ReadError::Damaged(problem.to_string()));
@@ -95,7 +101,7 @@ impl Reader {
     }
 
     /// All records in the journal.
-    fn journal(&self) -> Result<(journal::Reading, InJournal), ReadError> {
+    fn journal(&self, keys: Option<&Keyring>) -> Result<(journal::Reading, InJournal), ReadError> {
         let folder = self.folder.journal();
         let mut tries = 0;
         loop {
@@ -104,7 +110,7 @@ impl Reader {
             let Some(first) = journal::oldest(&self.host, &folder)? else {
                 return Ok((journal::Reading::default(), records));
             };
-            let reading = journal::read(&self.host, &folder, first, |index, payload| {
+            let reading = journal::read(&self.host, &folder, first, keys, |index, payload| {
                 records.push((index, Stored::read(payload)));
                 Ok(())
             });

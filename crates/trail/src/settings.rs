@@ -1,6 +1,7 @@
 //! What a trail is: its format, its origin and its key. Written once, when the trail is made.
 
 use host::{FileError, Host};
+use keys::{KeyringError, Source};
 use serde::{Deserialize, Serialize};
 use tlog::{KeyError, KeyName, SigningKey, Verifier as _, VerifierKey};
 
@@ -9,6 +10,12 @@ use crate::signing_key::{KeyFolder, SigningKeyError};
 
 /// The format of the folder that this software reads and writes.
 pub const FORMAT: u32 = 1;
+
+/// What `encryption` says of a trail whose files are encrypted.
+pub const ENCRYPTED: &str = "aes-256-gcm";
+
+/// What `encryption` says of a trail that anyone can read who has its files.
+pub const OPEN: &str = "none";
 
 /// The file `trail.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,7 +29,7 @@ pub struct Settings {
     pub log_key: String,
     /// When the trail was made, RFC 3339.
     pub created: String,
-    /// How the trail is encrypted at rest: `none`.
+    /// How the trail is encrypted at rest: [`ENCRYPTED`] or [`OPEN`].
     pub encryption: String,
 }
 
@@ -65,7 +72,7 @@ impl Settings {
         if settings.format != FORMAT {
             return Err(SettingsError::Format { path, found: settings.format });
         }
-        if settings.encryption != "none" {
+        if settings.encryption != OPEN && settings.encryption != ENCRYPTED {
             return Err(malformed(format!("encryption {:?} is not one this software knows", settings.encryption)));
         }
         let key = settings.verifier_key().map_err(|error| malformed(error.to_string()))?;
@@ -107,6 +114,9 @@ pub enum InitError {
     /// The key could not be kept.
     #[error(transparent)]
     Key(#[from] SigningKeyError),
+    /// The trail's keys could not be made.
+    #[error(transparent)]
+    Keys(#[from] KeyringError),
     /// The lake could not be made.
     #[error(transparent)]
     Lake(#[from] lake::SettleError),
@@ -115,9 +125,36 @@ pub enum InitError {
     File(#[from] FileError),
 }
 
-/// Makes a trail in `folder`, which is new or empty, and its signing key in `keys`. The trail is there, whole, when
-/// `trail.json` is, which is written last.
+/// Makes an open trail in `folder`, which is new or empty, and its signing key in `keys`: whoever has its files can read
+/// them. The trail is there, whole, when `trail.json` is, which is written last.
 pub fn init(host: &Host, folder: &Folder, origin: Option<&str>, keys: &KeyFolder) -> Result<Settings, InitError> {
+    init_protected(host, folder, origin, keys, Protection::Open { master: None })
+}
+
+/// What of a new trail is encrypted at rest.
+#[derive(Debug, Clone, Copy)]
+pub enum Protection<'a> {
+    /// Nothing, but the signing key if there is a master key to wrap it by.
+    Open {
+        /// Where the master key is.
+        master: Option<&'a Source>,
+    },
+    /// Every record. Without the trail's keys nothing of it can be read but how many records there are, their digests, and
+    /// what `docs/encryption.md` lists.
+    Encrypted {
+        /// Where the master key is. The default one is made if it is not there.
+        master: &'a Source,
+    },
+}
+
+/// As [`init`], with the trail's keys made in `keys` too.
+pub fn init_protected(
+    host: &Host,
+    folder: &Folder,
+    origin: Option<&str>,
+    keys: &KeyFolder,
+    protection: Protection<'_>,
+) -> Result<Settings, InitError> {
     let root = folder.root();
     if host.read_if_there(folder.settings(), "settings")?.is_some() {
         return Err(InitError::Exists(root.to_owned()));
@@ -132,7 +169,13 @@ pub fn init(host: &Host, folder: &Folder, origin: Option<&str>, keys: &KeyFolder
     let seed: [u8; 32] = host.random();
     let key =
         SigningKey::from_seed(name, &seed).map_err(|cause| InitError::Origin { origin: origin.clone(), cause })?;
-    keys.store(host, &key)?;
+    let verifier = key.verifier_key();
+    let (encrypted, master) = match protection {
+        Protection::Open { master } => (false, master),
+        Protection::Encrypted { master } => (true, Some(master)),
+    };
+    let keyring = master.map(|master| keys.make(host, &verifier, encrypted, master)).transpose()?;
+    keys.store(host, &key, keyring.as_ref())?;
     for path in [folder.entries(), folder.tiles(), folder.journal()] {
         host.create_dir_all(path, "trail")?;
     }
@@ -143,7 +186,7 @@ pub fn init(host: &Host, folder: &Folder, origin: Option<&str>, keys: &KeyFolder
         log_key: key.verifier_key().to_string(),
         created: chrono::DateTime::from_timestamp_nanos(host.now_ns())
             .to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
-        encryption: "none".to_owned(),
+        encryption: if encrypted { ENCRYPTED } else { OPEN }.to_owned(),
     };
     let mut json = serde_json::to_vec_pretty(&settings).unwrap_or_default();
     json.push(b'\n');

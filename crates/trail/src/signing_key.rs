@@ -3,9 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use host::{FileError, Host};
+use keys::{Keyring, KeyringError};
 use tlog::{KeyError, SigningKey, Verifier as _, VerifierKey};
+use zeroize::Zeroizing;
 
-/// A folder of signing keys, one file a key, mode 0600, in Go's private note form (`PRIVATE+KEY+…`).
+/// A folder of keys. A signing key is a file of mode 0600: in Go's private note form (`PRIVATE+KEY+…`), or that encrypted
+/// under a key of its own where the trail has keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyFolder(pub PathBuf);
 
@@ -33,10 +36,16 @@ pub enum SigningKeyError {
         /// Why.
         cause: String,
     },
+    /// The keys that it is wrapped by could not be opened.
+    #[error(transparent)]
+    Keys(#[from] KeyringError),
     /// The disk refused.
     #[error(transparent)]
     File(#[from] FileError),
 }
+
+/// The file that a wrapped signing key is, to its key in the store.
+const SIGNING_KEY: &str = "signing-key";
 
 impl KeyFolder {
     /// The file of a key.
@@ -60,24 +69,38 @@ impl KeyFolder {
         host.replace(self.last_signed_path(key), checkpoint.as_bytes(), "last-signed", Some(0o600))
     }
 
-    /// Keeps a new key. Durable when it returns.
-    pub fn store(&self, host: &Host, key: &SigningKey) -> Result<PathBuf, SigningKeyError> {
+    /// Keeps a new key, wrapped if the trail has keys. Durable when it returns.
+    pub fn store(&self, host: &Host, key: &SigningKey, keys: Option<&Keyring>) -> Result<PathBuf, SigningKeyError> {
         host.create_dir_all(&self.0, "key")?;
         let path = self.path(&key.verifier_key());
-        let mut text = key.to_private();
+        let mut text = Zeroizing::new(key.to_private());
         text.push('\n');
-        host.put_new_with_mode(&path, text.as_bytes(), "key", 0o600)?;
+        match keys {
+            None => host.put_new_with_mode(&path, text.as_bytes(), "key", 0o600)?,
+            Some(keys) => {
+                let sealed = keys.seal_file(SIGNING_KEY, text.as_bytes())?;
+                host.put_new_with_mode(&path, &sealed, "key", 0o600)?;
+            }
+        }
         Ok(path)
     }
 
-    /// The signing key that belongs to a verifier key.
+    /// The signing key that belongs to a verifier key. One that is wrapped takes the trail's keys, and so the master key.
     pub fn load(&self, host: &Host, key: &VerifierKey) -> Result<SigningKey, SigningKeyError> {
         let path = self.path(key);
         let origin = key.name().to_string();
         let Some(bytes) = host.read_if_there(&path, "key")? else {
             return Err(SigningKeyError::Missing { origin, path });
         };
-        parse(&bytes, key).map_err(|cause| SigningKeyError::Wrong { origin, path, cause })
+        let bytes = Zeroizing::new(bytes);
+        if !Keyring::is_sealed(&bytes) {
+            return parse(&bytes, key).map_err(|cause| SigningKeyError::Wrong { origin, path, cause });
+        }
+        let wrong = |cause: String| SigningKeyError::Wrong { origin: origin.clone(), path: path.clone(), cause };
+        let keys =
+            self.keyring(host, key)?.ok_or_else(|| wrong("it is wrapped, and the trail has no keys".to_owned()))?;
+        let opened = keys.open_file(SIGNING_KEY, &bytes).map_err(|error| wrong(error.to_string()))?;
+        parse(&opened, key).map_err(wrong)
     }
 
     /// The folder.
@@ -87,7 +110,7 @@ impl KeyFolder {
 }
 
 /// The name of a key's files: its hash, since an origin may hold characters that a file name may not.
-fn name_of(key: &VerifierKey) -> String {
+pub(crate) fn name_of(key: &VerifierKey) -> String {
     use sha2::Digest as _;
     let hash: [u8; 32] = sha2::Sha256::digest(key.to_string()).into();
     hash[..16].iter().map(|byte| format!("{byte:02x}")).collect()

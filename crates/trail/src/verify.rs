@@ -20,10 +20,12 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use host::Host;
+use keys::Keyring;
 use tlog::{VerifierKey, WitnessPolicy};
 
 use crate::entries::{Entries, FILE_ENTRIES};
 use crate::folder::Folder;
+use crate::keyring::KeysError;
 use crate::settings::{Settings, SettingsError};
 
 use blame::Wrong;
@@ -61,6 +63,9 @@ pub enum VerifyError {
     /// There is no trail that this software reads.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// It is encrypted, and its keys are not here.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     /// A pinned checkpoint is not one.
     #[error("{name} is not a checkpoint: {cause}")]
     Pin {
@@ -88,7 +93,7 @@ pub fn verify(
         progress(now);
         ControlFlow::Continue(())
     };
-    let mut check = Check::new(host, folder, &settings, &mut pace);
+    let mut check = Check::new(host, folder, &settings, &mut pace)?;
     let pins = check.signatures(&settings, against)?;
     let roots_agree = check.tree(&pins);
     check.records();
@@ -118,6 +123,8 @@ struct Check<'a> {
     /// The largest pinned size up to which the entries are those of the pin.
     agreed: u64,
     tombstones: Tombstones,
+    /// For what of the trail is encrypted.
+    encryption: Option<Keyring>,
     pace: Pace<'a>,
 }
 
@@ -127,14 +134,15 @@ impl<'a> Check<'a> {
         folder: &'a Folder,
         settings: &Settings,
         progress: &'a mut dyn FnMut(Progress) -> ControlFlow<()>,
-    ) -> Check<'a> {
-        Check {
+    ) -> Result<Check<'a>, KeysError> {
+        Ok(Check {
             host,
             folder,
             entries: Entries::new(host, folder),
             report: Report {
                 verdict: Verdict::Invalid,
                 origin: settings.origin.clone(),
+                encryption: settings.encryption.clone(),
                 size: 0,
                 root: String::new(),
                 lake_records: 0,
@@ -155,8 +163,9 @@ impl<'a> Check<'a> {
             keys: Vec::new(),
             agreed: 0,
             tombstones: Tombstones::default(),
+            encryption: folder.keyring(host, settings)?,
             pace: Pace::new(progress),
-        }
+        })
     }
 }
 

@@ -17,6 +17,7 @@ use std::thread::JoinHandle;
 
 use host::{FileError, Host};
 use journal::Journal;
+use keys::Keyring;
 use parking_lot::Mutex;
 use record::Record;
 
@@ -106,6 +107,8 @@ struct Inner {
     interrupt: lake::Interrupt,
     journal: Journal<Vec<Arc<HotRecord>>>,
     signer: Signer,
+    /// For what of the trail is encrypted.
+    keys: Option<Keyring>,
     /// Held during an erasure: there is one at a time.
     erasing: Mutex<()>,
     /// Whether one that was begun is to be finished.

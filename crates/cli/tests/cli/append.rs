@@ -105,7 +105,8 @@ fn a_line_over_the_limit_is_skipped_and_the_limit_named() {
 
 #[test]
 fn a_trail_is_not_continued_without_its_key() {
-    let place = Place::with_trail();
+    let place = Place::new();
+    assert_eq!(place.run(&["init", "trail", "--origin", "example.com/credit", "--no-encryption"]).code, 0);
     let mut command = place.command(&["append", "trail", "decisions.ndjson"]);
     place.write("decisions.ndjson", decision(1));
     let run = place.of(command.env("ONRECORD_KEYS", place.path("none")).output().unwrap());

@@ -8,6 +8,7 @@ mod append;
 mod case_file;
 mod compact;
 mod demo;
+mod encryption;
 mod export;
 mod figures;
 mod help;

@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 #![allow(clippy::disallowed_methods, reason = "tests change files as those do who tamper")]
 
+mod encrypted;
 mod hostile;
 mod sound;
 mod tamper;

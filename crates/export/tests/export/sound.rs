@@ -76,6 +76,7 @@ fn nothing_is_written_over_and_nothing_partial_is_left() {
         columns: columns.iter().map(|column| (*column).to_owned()).collect(),
         format: RowFormat::Csv,
         file_rows: 10,
+        recipients: Vec::new(),
     };
     let refused = write(&trail.host, &trail.view(), order(&["index"]), &taken, &mut |_, _| {});
     assert!(matches!(refused, Err(ExportError::Taken(_))));

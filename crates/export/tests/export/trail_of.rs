@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use export::{Exported, Order, Outside, Report, RowFormat, verify, write};
+use export::{Exported, Order, Outside, Recipient, Report, RowFormat, verify, write};
 use host::Host;
 use query::{Engine, Limits, Policy, Search, View};
 use record::JsonParser;
-use trail::{Erasure, Folder, Intake, KeyFolder, Options, Outcome, Reader, Writer, init};
+use trail::{Erasure, Folder, Intake, KeyFolder, Options, Outcome, Protection, Reader, Source, Writer, init_protected};
 
 pub struct Trail {
     pub temp: tempfile::TempDir,
@@ -46,11 +46,20 @@ fn text(nth: u64) -> String {
 
 impl Trail {
     pub fn holding(settled: u64, hot: u64) -> Trail {
+        Trail::made(settled, hot, std::env::var_os("ONRECORD_TEST_ENCRYPTED").is_some())
+    }
+
+    pub fn made(settled: u64, hot: u64, encrypted: bool) -> Trail {
+        let source = Source::default();
+        let protection = match encrypted {
+            false => Protection::Open { master: None },
+            true => Protection::Encrypted { master: &source },
+        };
         let temp = tempfile::tempdir().unwrap();
-        let folder = Folder::new(temp.path().join("trail"));
         let keys = KeyFolder(temp.path().join("keys"));
+        let folder = Folder::new(temp.path().join("trail")).with_keys(&keys);
         let host = Host::system();
-        init(&host, &folder, Some("example.com/export"), &keys).unwrap();
+        init_protected(&host, &folder, Some("example.com/export"), &keys, protection).unwrap();
         let writer = Writer::open(&host, &folder, &keys, options()).unwrap();
         append(&writer, 0..settled);
         writer.wait_sealed().unwrap();
@@ -82,9 +91,21 @@ impl Trail {
     }
 
     pub fn export(&self, name: &str, search: Search, columns: &[&str], format: RowFormat, file_rows: u64) -> Export {
+        self.export_to(name, search, columns, format, (file_rows, Vec::new()))
+    }
+
+    /// As [`Trail::export`], encrypted to these.
+    pub fn export_to(
+        &self,
+        name: &str,
+        search: Search,
+        columns: &[&str],
+        format: RowFormat,
+        (file_rows, recipients): (u64, Vec<Recipient>),
+    ) -> Export {
         let folder = self.temp.path().join(name);
         let columns = columns.iter().map(|column| (*column).to_owned()).collect();
-        let order = Order { search, asked: "a test".to_owned(), columns, format, file_rows };
+        let order = Order { search, asked: "a test".to_owned(), columns, format, file_rows, recipients };
         let exported = write(&self.host, &self.view(), order, &folder, &mut |_, _| {}).unwrap();
         Export { folder, exported }
     }

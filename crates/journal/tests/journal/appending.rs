@@ -74,7 +74,7 @@ fn many_appenders_get_dense_indices_and_are_told_in_order() {
     journal.close().unwrap();
 
     let mut on_disk = Vec::new();
-    journal::read(&host, folder.path(), 0, |index, bytes| {
+    journal::read(&host, folder.path(), 0, None, |index, bytes| {
         assert_eq!(index, on_disk.len() as u64);
         on_disk.push(u64::from_le_bytes(bytes.try_into().unwrap()));
         Ok(())

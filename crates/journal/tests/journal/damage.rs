@@ -105,7 +105,7 @@ fn a_header_under_another_key_or_name_is_refused() {
     put(path, &bytes);
     let error = open_error(folder.path(), 0);
     assert!(
-        matches!(error, OpenError::Header { cause: HeaderError::UnknownKey { key_id: [0xAB, ..] }, .. }),
+        matches!(error, OpenError::Header { cause: HeaderError::Key { key_id: keys::Hex([0xAB, ..]), .. }, .. }),
         "{error}"
     );
 
@@ -302,7 +302,7 @@ proptest! {
         let path = &segments(folder.path())[0];
         let good = std::fs::read(path).unwrap();
         put(path, &if header { [&good[..64], &bytes].concat() } else { bytes });
-        journal::read(&Host::system(), folder.path(), 0, |_, _| Ok(())).unwrap();
+        journal::read(&Host::system(), folder.path(), 0, None, |_, _| Ok(())).unwrap();
         if let Ok(opened) = open(folder.path()) {
             prop_assert_eq!(opened.records.len(), 0);
         }

@@ -22,9 +22,9 @@ struct Told {
 }
 
 /// A life: two openings, groups of many sizes, rotations of both kinds, a release. Ends at the first error.
-fn live(host: &Host, folder: &Path, mut tell: impl FnMut(&Told)) -> Result<(), String> {
+fn live(host: &Host, folder: &Path, kind: Kind, mut tell: impl FnMut(&Told)) -> Result<(), String> {
     let mut told = Told::default();
-    let opened = open_with(host, folder, small(), 0, 0).map_err(|error| error.to_string())?;
+    let opened = open_with(host, folder, kind(host, folder)?, 0, 0).map_err(|error| error.to_string())?;
     let result = (|| {
         for count in [1, 3, 20, 10, 60] {
             told.acknowledged = append(&opened.journal, count)?.end;
@@ -46,30 +46,31 @@ fn live(host: &Host, folder: &Path, mut tell: impl FnMut(&Told)) -> Result<(), S
     }
     opened.journal.close().map_err(|error| error.to_string())?;
 
-    let again = open_with(host, folder, small(), told.settled, told.acknowledged).map_err(|error| error.to_string())?;
+    let options = kind(host, folder)?;
+    let again = open_with(host, folder, options, told.settled, told.acknowledged).map_err(|error| error.to_string())?;
     told.acknowledged = append(&again.journal, 25)?.end;
     tell(&told);
     again.journal.close().map_err(|error| error.to_string())
 }
 
 /// Every acknowledged record is there, the journal goes on, and what it then acknowledges is there too.
-fn holds_what_it_told(folder: &Path, told: &Told, after: &str) {
-    let floor = told.settled;
-    let opened = open_with(&Host::system(), folder, small(), floor, told.acknowledged)
+fn holds_what_it_told(folder: &Path, kind: Kind, told: &Told, after: &str) {
+    let (floor, host) = (told.settled, Host::system());
+    let opened = open_with(&host, folder, kind(&host, folder).unwrap(), floor, told.acknowledged)
         .unwrap_or_else(|error| panic!("after {after}: {told:?}: {error}"));
     let next = opened.recovery.next_index;
     assert_records(&opened.records, floor..next);
     assert_eq!(append(&opened.journal, 5).unwrap(), next..next + 5, "after {after}");
     opened.journal.close().unwrap();
-    let again = open_with(&Host::system(), folder, small(), floor, next + 5).unwrap();
+    let again = open_with(&host, folder, kind(&host, folder).unwrap(), floor, next + 5).unwrap();
     assert_records(&again.records, floor..next + 5);
 }
 
 /// Every point that a life passes, and how often.
-fn points() -> BTreeMap<String, u64> {
+fn points(kind: Kind) -> BTreeMap<String, u64> {
     let folder = tempfile::tempdir().unwrap();
     let log = Arc::new(FaultLog::new());
-    live(&Host::builder().faults(Arc::clone(&log)).build(), &folder.path().join("journal"), |_| ()).unwrap();
+    live(&Host::builder().faults(Arc::clone(&log)).build(), &folder.path().join("journal"), kind, |_| ()).unwrap();
     let points = log.points();
     for point in
         ["mkdir", "list", "create", "open", "read", "length", "write", "allocate", "fdatasync", "fsync", "remove"]
@@ -89,10 +90,16 @@ struct PowerWatch {
 impl Faults for PowerWatch {
     fn at(&self, point: &str) -> Option<Fault> {
         match point {
-            "journal.write" | "journal.set-length" => self.bytes_unsynced.store(true, Ordering::SeqCst),
-            "journal.fdatasync" | "journal.fsync" => self.bytes_unsynced.store(false, Ordering::SeqCst),
-            "journal.create" => self.entry_unsynced.store(true, Ordering::SeqCst),
-            "journal.fsync-folder" => self.entry_unsynced.store(false, Ordering::SeqCst),
+            "journal.write" | "journal.set-length" | "key-store.write" => {
+                self.bytes_unsynced.store(true, Ordering::SeqCst)
+            }
+            "journal.fdatasync" | "journal.fsync" | "key-store.fdatasync" | "key-store.fsync" => {
+                self.bytes_unsynced.store(false, Ordering::SeqCst)
+            }
+            "journal.create" | "key-store.rename" | "key-store.remove" => {
+                self.entry_unsynced.store(true, Ordering::SeqCst)
+            }
+            "journal.fsync-folder" | "key-store.fsync-folder" => self.entry_unsynced.store(false, Ordering::SeqCst),
             _ => {}
         }
         None
@@ -101,10 +108,14 @@ impl Faults for PowerWatch {
 
 #[test]
 fn nothing_is_told_while_the_power_could_still_take_it() {
+    OPEN_OR_ENCRYPTED.into_iter().for_each(nothing_is_told_too_early);
+}
+
+fn nothing_is_told_too_early(kind: Kind) {
     let watch = Arc::new(PowerWatch::default());
     let folder = tempfile::tempdir().unwrap();
     let mut told_times = 0;
-    live(&Host::builder().faults(Arc::clone(&watch)).build(), folder.path(), |_| {
+    live(&Host::builder().faults(Arc::clone(&watch)).build(), &folder.path().join("journal"), kind, |_| {
         told_times += 1;
         assert!(!watch.bytes_unsynced.load(Ordering::SeqCst), "bytes not yet fsynced");
         assert!(!watch.entry_unsynced.load(Ordering::SeqCst), "folder entry not yet fsynced");
@@ -132,23 +143,25 @@ fn an_opening_writes_the_unproven_tail_once_more() {
     assert_records(&open_with(&host, folder.path(), small(), 0, 3).unwrap().records, 0..5);
 }
 
-fn strike(point: &str, nth: u64, fault: Fault) {
+fn strike(kind: Kind, point: &str, nth: u64, fault: Fault) {
     let after = format!("{point}@{nth} {fault:?}");
     let folder = tempfile::tempdir().unwrap();
     let journal = folder.path().join("journal");
     let host = Host::builder().faults(FaultTable::one(point, nth, fault)).build();
     let mut told = Told::default();
-    let result = live(&host, &journal, |now| told = Told { ..*now });
+    let result = live(&host, &journal, kind, |now| told = Told { ..*now });
     assert!(result.is_err(), "{after} went unnoticed");
-    holds_what_it_told(&journal, &told, &after);
+    holds_what_it_told(&journal, kind, &told, &after);
 }
 
 #[test]
 fn a_fault_at_any_step_loses_nothing_acknowledged() {
-    for (point, visits) in points() {
-        for nth in 1..=visits {
-            for fault in [Fault::FailBefore(28), Fault::FailAfter(5), Fault::ShortWrite(28)] {
-                strike(&point, nth, fault);
+    for kind in OPEN_OR_ENCRYPTED {
+        for (point, visits) in points(kind) {
+            for nth in 1..=visits {
+                for fault in [Fault::FailBefore(28), Fault::FailAfter(5), Fault::ShortWrite(28)] {
+                    strike(kind, &point, nth, fault);
+                }
             }
         }
     }
@@ -182,7 +195,7 @@ fn a_fault_at_any_step_of_a_recovery_with_a_torn_tail_loses_nothing() {
                 let host = Host::builder().faults(FaultTable::one(&point, nth, fault)).build();
                 open_with(&host, folder.path(), small(), 0, 4).err().unwrap();
                 let told = Told { acknowledged: 6, settled: 0 };
-                holds_what_it_told(folder.path(), &told, &format!("{point}@{nth} {fault:?}"));
+                holds_what_it_told(folder.path(), OPEN_OR_ENCRYPTED[0], &told, &format!("{point}@{nth} {fault:?}"));
             }
         }
     }
@@ -193,28 +206,36 @@ fn a_kill_at_any_step_loses_nothing_acknowledged() {
     if let (Ok(folder), Ok(faults)) = (std::env::var("JOURNAL_TEST_FOLDER"), std::env::var("JOURNAL_TEST_FAULTS")) {
         let host = Host::builder().faults(faults.parse::<FaultTable>().unwrap()).build();
         let mut out = std::io::stdout();
-        live(&host, Path::new(&folder), |told| {
+        let kind = OPEN_OR_ENCRYPTED[usize::from(std::env::var_os("JOURNAL_TEST_ENCRYPTED").is_some())];
+        live(&host, Path::new(&folder), kind, |told| {
             writeln!(out, "\ntold {} {}", told.acknowledged, told.settled).unwrap();
             out.flush().unwrap();
         })
         .unwrap();
         return;
     }
-    for (point, visits) in points() {
+    for kind in OPEN_OR_ENCRYPTED {
+        kill_at_every_step(kind);
+    }
+}
+
+fn kill_at_every_step(kind: Kind) {
+    for (point, visits) in points(kind) {
         for nth in 1..=visits {
             for fault in ["kill-before", "kill-after"] {
                 let row = format!("{point}={fault}@{nth}");
                 let folder = tempfile::tempdir().unwrap();
                 let journal = folder.path().join("journal");
-                let child = Command::new(std::env::current_exe().unwrap())
-                    .args(["--exact", "faults::a_kill_at_any_step_loses_nothing_acknowledged"])
-                    .env("JOURNAL_TEST_FOLDER", &journal)
-                    .env("JOURNAL_TEST_FAULTS", &row)
-                    .output()
-                    .unwrap();
+                let mut child = Command::new(std::env::current_exe().unwrap());
+                child.args(["--exact", "faults::a_kill_at_any_step_loses_nothing_acknowledged"]);
+                child.env("JOURNAL_TEST_FOLDER", &journal).env("JOURNAL_TEST_FAULTS", &row);
+                if kind(&Host::system(), &journal).unwrap().keys.is_some() {
+                    child.env("JOURNAL_TEST_ENCRYPTED", "1");
+                }
+                let child = child.output().unwrap();
                 let signal = std::os::unix::process::ExitStatusExt::signal(&child.status);
                 assert_eq!(signal, Some(9), "{row}: {child:?}");
-                holds_what_it_told(&journal, &last_told(&child.stdout), &row);
+                holds_what_it_told(&journal, kind, &last_told(&child.stdout), &row);
             }
         }
     }

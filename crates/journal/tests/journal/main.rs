@@ -4,6 +4,7 @@
 
 mod appending;
 mod damage;
+mod encrypted;
 mod faults;
 mod reading;
 mod trail;

@@ -9,7 +9,7 @@ use crate::trail::*;
 
 fn read(folder: &std::path::Path, from: u64) -> Result<(Reading, Records), ReadError> {
     let mut records = Records::new();
-    let reading = journal::read(&Host::system(), folder, from, |index, bytes| {
+    let reading = journal::read(&Host::system(), folder, from, None, |index, bytes| {
         records.push((index, bytes.to_vec()));
         Ok(())
     })?;

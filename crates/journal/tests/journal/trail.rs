@@ -6,14 +6,36 @@ use std::sync::mpsc;
 
 use host::Host;
 use journal::{Delivery, Journal, OpenError, Options, Recovery, Stopped};
+use keys::{Keyring, Source};
 
 /// Told once what became of a batch.
 pub type Ticket = mpsc::Sender<Result<(), Stopped>>;
 
 /// Segments of a page, so that a few records fill one.
 pub fn small() -> Options {
-    Options { segment_bytes: 4096, allocate_bytes: 4096, queue_bytes_max: 64 << 10, frame_bytes_max: 32 << 10 }
+    Options {
+        segment_bytes: 4096,
+        allocate_bytes: 4096,
+        queue_bytes_max: 64 << 10,
+        frame_bytes_max: 32 << 10,
+        keys: None,
+    }
 }
+
+/// The same, encrypted: with the keys beside the journal's folder, which are made if they are not there.
+pub fn encrypted(host: &Host, folder: &Path) -> Result<Options, String> {
+    let (beside, name, origin) = (folder.with_extension("keys"), "t", "example.com/journal");
+    if !beside.exists() {
+        Keyring::create(&Host::system(), &beside, name, origin, true, &Source::default()).unwrap();
+    }
+    let keys = Keyring::open(host, &beside, name, origin).map_err(|error| error.to_string())?;
+    Ok(Options { keys: Some(keys), ..small() })
+}
+
+/// How a journal is opened by a host in a folder.
+pub type Kind = fn(&Host, &Path) -> Result<Options, String>;
+
+pub const OPEN_OR_ENCRYPTED: [Kind; 2] = [|_, _| Ok(small()), encrypted];
 
 /// The bytes of record `index`: of many lengths, and different for each.
 pub fn payload(index: u64) -> Vec<u8> {

@@ -96,7 +96,8 @@ impl Rewrite {
 
     fn readers(&self, files: &[Manifest]) -> Result<Vec<Arc<FileReader>>, RewriteError> {
         let open = |file: &Manifest| {
-            FileReader::open(self.base.host(), self.base.folder(), &file.path, self.base.columns()).map(Arc::new)
+            let base = &self.base;
+            FileReader::open(base.host(), base.folder(), file, base.columns(), base.keys()).map(Arc::new)
         };
         Ok(files.iter().map(open).collect::<Result<_, _>>()?)
     }
@@ -113,7 +114,8 @@ impl Rewrite {
     ) -> Result<Option<(Manifest, Rows)>, RewriteError> {
         let mut merge = Merge::of(inputs, &output.group)?;
         let Some(mut row) = merge.next()? else { return Ok(None) };
-        let mut file = FileWriter::create(self.base.host(), self.base.folder(), &outputs.next_name(), layout)?;
+        let (base, name) = (&self.base, outputs.next_name());
+        let mut file = FileWriter::create(base.host(), base.folder(), &name, layout, base.keys())?;
         let mut rows = Rows::default();
         let mut push = |row: &MergedRow| {
             rows.add(row.index, &row.stored);
@@ -158,7 +160,7 @@ impl Rewrite {
         expected: &dyn Fn(u64) -> Option<Digest>,
     ) -> Result<(), RewriteError> {
         let file = &manifest.path;
-        let reader = FileReader::open(self.base.host(), self.base.folder(), file, columns);
+        let reader = FileReader::open(self.base.host(), self.base.folder(), manifest, columns, self.base.keys());
         let rows = reader.and_then(|reader| FileRows::new(Arc::new(reader))).map_err(RewriteError::ReadBack)?;
         let mut found = Rows::default();
         for placed in rows {

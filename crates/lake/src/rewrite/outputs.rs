@@ -51,6 +51,9 @@ impl Drop for Outputs {
             for name in &self.names {
                 let _ = self.base.host().remove(self.base.folder().join(name), STEP);
             }
+            if let Some(keys) = self.base.keys() {
+                let _ = keys.destroy(self.names.iter().map(String::as_str));
+            }
         }
         let mut in_progress = self.base.in_progress().lock();
         in_progress.retain(|name| !self.names.contains(name));

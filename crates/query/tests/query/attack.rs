@@ -174,6 +174,30 @@ fn each_limit_is_an_error_that_names_it() {
     assert!(!exact.is_cut());
 }
 
+/// T21: what memory does not hold would stand on disk in clear. The same query over an open trail spills, and ends.
+#[test]
+fn a_query_of_an_encrypted_trail_puts_nothing_on_disk() {
+    let sorted = "SELECT max(n) FROM (SELECT row_number() OVER (ORDER BY a.id, b.id, c.id) AS n
+                  FROM events a, events b, events c)";
+    for encrypted in [false, true] {
+        let trail = Trail::made(Limits { threads: 1, memory_bytes: 16 << 20, ..Limits::default() }, encrypted);
+        let writer = trail.open();
+        let records: Vec<Value> =
+            (0..50).map(|n| json!({"model": {"name": "m", "version": "1"}, "inputs": {"n": n}, "output": n})).collect();
+        append(&writer, &records);
+        writer.wait_sealed().unwrap();
+        writer.settle().unwrap();
+        writer.close().unwrap();
+        let answer = rows(&trail.view(), sorted);
+        if encrypted {
+            let error = answer.unwrap_err().to_string();
+            assert!(error.contains("queries of an encrypted trail"), "{error}");
+        } else {
+            assert_eq!(answer.unwrap(), [json!(["125000"])]);
+        }
+    }
+}
+
 #[test]
 fn now_is_the_hosts_now() {
     let trail = small();

@@ -10,7 +10,7 @@ use host::Host;
 use query::{Engine, Limits, Policy, QueryError, View};
 use record::JsonParser;
 use serde_json::{Value, json};
-use trail::{Folder, Intake, KeyFolder, Options, Outcome, Reader, Writer, init};
+use trail::{Folder, Intake, KeyFolder, Options, Outcome, Protection, Reader, Source, Writer, init_protected};
 
 pub struct Trail {
     pub temp: tempfile::TempDir,
@@ -26,11 +26,20 @@ impl Trail {
     }
 
     pub fn with(limits: Limits) -> Trail {
+        Trail::made(limits, std::env::var_os("ONRECORD_TEST_ENCRYPTED").is_some())
+    }
+
+    pub fn made(limits: Limits, encrypted: bool) -> Trail {
+        let source = Source::default();
+        let protection = match encrypted {
+            false => Protection::Open { master: None },
+            true => Protection::Encrypted { master: &source },
+        };
         let temp = tempfile::tempdir().unwrap();
-        let folder = Folder::new(temp.path().join("trail"));
         let keys = KeyFolder(temp.path().join("keys"));
+        let folder = Folder::new(temp.path().join("trail")).with_keys(&keys);
         let host = Host::system();
-        init(&host, &folder, Some("example.com/query"), &keys).unwrap();
+        init_protected(&host, &folder, Some("example.com/query"), &keys, protection).unwrap();
         let engine = Engine::new(&host, limits).unwrap();
         Trail { temp, host, folder, keys, engine }
     }

@@ -22,7 +22,7 @@ impl Check<'_> {
             let oldest = journal::oldest(self.host, &folder).map_err(|error| error.to_string())?;
             let Some(first) = oldest else { return Ok(JournalRead::default()) };
             let mut records = Vec::new();
-            let reading = journal::read(self.host, &folder, first, |index, payload| {
+            let reading = journal::read(self.host, &folder, first, self.encryption.as_ref(), |index, payload| {
                 let stored = Stored::read(payload).map_err(|error| error.to_string());
                 records.push((index, stored.map(|stored| InJournal::of(&stored))));
                 Ok(())
@@ -55,9 +55,11 @@ impl Check<'_> {
             let index = problem.index.max(settled);
             let finding = self.invalid("T1", problem.to_string());
             (finding.file, finding.index) = (Some(problem.segment.clone()), Some(index));
-            if let journal::ProblemKind::Hole { until } = problem.kind {
-                // The finding has said which.
-                coverage.unreadable(index, until.saturating_sub(1));
+            // The finding has said which.
+            match problem.kind {
+                journal::ProblemKind::Hole { until } => coverage.unreadable(index, until.saturating_sub(1)),
+                journal::ProblemKind::NotAuthentic => coverage.unreadable(index, index),
+                _ => {}
             }
         }
         let entries = Digests::new(self.entries.clone(), self.report.size);

@@ -54,7 +54,8 @@ impl Check<'_> {
 
     fn open_lake(&self) -> Result<lake::Snapshot, String> {
         let folder = absolute(&self.folder.lake()).map_err(|error| error.to_string())?;
-        lake::Snapshot::open(self.host.clone(), folder).map_err(|error| error.to_string())
+        let lake = lake::Snapshot::open(self.host.clone(), folder).map_err(|error| error.to_string())?;
+        Ok(lake.with_keys(self.encryption.clone()))
     }
 
     pub(super) fn coverage(&mut self, coverage: &Coverage, lake: &lake::Snapshot) {

@@ -79,6 +79,8 @@ pub struct Report {
     pub verdict: Verdict,
     /// The log.
     pub origin: String,
+    /// How the trail is encrypted at rest: `none`, or as [`crate::ENCRYPTED`].
+    pub encryption: String,
     /// Records under the signed checkpoint.
     pub size: u64,
     /// Root of the signed checkpoint, hexadecimal.

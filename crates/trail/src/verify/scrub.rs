@@ -177,7 +177,7 @@ impl Scrub<'_> {
     /// The tree; or one file; or, when all are checked, what is left.
     fn step(&mut self, cycle: &mut Cycle) -> Result<Step, ScrubError> {
         let settings = Settings::read(self.host, self.folder).map_err(VerifyError::from)?;
-        let mut check = Check::new(self.host, self.folder, &settings, self.pace);
+        let mut check = Check::new(self.host, self.folder, &settings, self.pace).map_err(VerifyError::from)?;
         check.signatures(&settings, &Against::default())?;
         let Some(agrees) = cycle.roots_agree else {
             let agrees = check.tree(&[]);
@@ -185,7 +185,7 @@ impl Scrub<'_> {
         };
         // The journal is read before the lake: a record that is in neither is missing.
         let journal = check.read_journal();
-        let lake = open_lake(self.host, self.folder)?;
+        let lake = open_lake(self.host, self.folder)?.with_keys(check.encryption.clone());
         let due = |file: &&lake::Manifest| file.first_index < cycle.watermark && !cycle.checked.contains(&file.path);
         if let Some(file) = lake.files().iter().find(due) {
             check.lake_file(&lake, file, &mut Coverage::new(check.report.size));

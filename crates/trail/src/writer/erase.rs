@@ -95,11 +95,11 @@ impl Inner {
         let record = erasure.to_record()?;
         let _one_at_a_time = self.erasing.lock();
         self.may_erase(erasure)?;
-        pending::put(&self.host, &self.folder, erasure)?;
+        pending::put(&self.host, &self.folder, erasure, self.keys.as_ref())?;
         let index = match self.append_one(record) {
             Ok(index) => index,
             Err(refused @ EraseError::Refused(_)) => {
-                pending::done(&self.host, &self.folder)?;
+                pending::done(&self.host, &self.folder, self.keys.as_ref())?;
                 return Err(refused);
             }
             Err(error) => {
@@ -111,7 +111,7 @@ impl Inner {
         // What failed, or what readers still hold, is tried again with the next settle.
         let finished = done.as_ref().is_ok_and(|erased| erased.left == 0);
         if finished {
-            pending::done(&self.host, &self.folder)?;
+            pending::done(&self.host, &self.folder, self.keys.as_ref())?;
         }
         self.erasure_pending.store(!finished, Ordering::Release);
         done
@@ -122,7 +122,7 @@ impl Inner {
         if !self.erasure_pending.load(Ordering::Acquire) {
             return Ok(());
         }
-        match pending::read(&self.host, &self.folder)? {
+        match pending::read(&self.host, &self.folder, self.keys.as_ref())? {
             None => {
                 self.erasure_pending.store(false, Ordering::Release);
                 Ok(())

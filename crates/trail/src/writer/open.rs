@@ -1,5 +1,6 @@
 //! Opening a trail for writing: whatever the last writer left is taken up on the path of the happy case (I8).
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -7,6 +8,7 @@ use std::thread::JoinHandle;
 use arc_swap::ArcSwap;
 use host::{FileError, Host};
 use journal::Journal;
+use keys::Keyring;
 use parking_lot::{Condvar, Mutex};
 use record::{Digest, Stored};
 use tlog::{SignedCheckpoint, SigningKey, TileEdge};
@@ -21,6 +23,7 @@ use crate::entries::{Entries, EntriesError, EntriesWriter};
 use crate::erasure::pending;
 use crate::folder::Folder;
 use crate::hot::{Hot, HotRecord, hash_all};
+use crate::keyring::KeysError;
 use crate::lock::{LockError, WriterLock};
 use crate::seal::Sealed;
 use crate::settings::{Settings, SettingsError, absolute};
@@ -39,6 +42,9 @@ pub enum OpenError {
     /// Its signing key is not here.
     #[error(transparent)]
     Key(#[from] SigningKeyError),
+    /// Its files are encrypted, and the keys are not here.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     /// The checkpoint is missing, malformed, or not signed by the trail's key.
     #[error("the trail's checkpoint cannot be continued: {0}; run verify, and restore the folder from a newer copy")]
     Checkpoint(String),
@@ -83,12 +89,14 @@ impl Writer {
     /// Opens a trail for writing, recovering what the last writer left.
     pub fn open(host: &Host, folder: &Folder, keys: &KeyFolder, options: Options) -> Result<Writer, OpenError> {
         let settings = Arc::new(Settings::read(host, folder)?);
+        let folder = &folder.clone().with_keys(keys);
+        let keyring = folder.keyring(host, &settings)?;
         let lock = WriterLock::take(host, folder)?;
         host.sweep_temporaries(folder.root(), "trail")?;
         let verifier_key = settings.verifier_key().map_err(|error| OpenError::Checkpoint(error.to_string()))?;
         let key = keys.load(host, &verifier_key)?;
         let checkpoint = read_checkpoint(host, folder, &settings).map_err(OpenError::Checkpoint)?;
-        let lake = lake::Lake::open(host.clone(), absolute(&folder.lake())?)?;
+        let lake = lake::Lake::open(host.clone(), absolute(&folder.lake())?)?.with_keys(keyring.clone());
         let lake_snapshot = lake.snapshot().clone();
         let settled = lake_snapshot.watermark();
         let size = checkpoint.as_ref().map_or(0, |signed| signed.checkpoint().size());
@@ -110,7 +118,9 @@ impl Writer {
             progress: Mutex::default(),
             changed: Condvar::new(),
         });
-        let (journal, recovery, recovered) = open_journal(host, folder, &options, settled, size, &shared)?;
+        let journal_options = journal::Options { keys: keyring.clone(), ..options.journal.clone() };
+        let opened = open_journal(host, folder, journal_options, settled, size, &shared)?;
+        let (journal, recovery, recovered) = opened;
         let hot = Hot::starting_at(settled).with(recovered);
         let received = match hot.iter().last() {
             Some(last) => last.stored.stamp.received,
@@ -124,12 +134,15 @@ impl Writer {
         // Only now: lake, journal and checkpoint agree, so the journal has whatever an orphan of the lake holds.
         lake.sweep(hot.iter().next().map_or(hot.end(), |first| first.index)..hot.end())?;
         signer.remember(host, seal.sealed.checkpoint.as_deref())?;
+        if let Some(keys) = &keyring {
+            sweep_keys(host, folder, keys, lake.snapshot())?;
+        }
         let found = Recovered { records: hot.end(), from_journal: hot.end() - settled, torn_tail: recovery.torn_tail };
         shared.publish(|snapshot| snapshot.hot = hot);
         shared.progress(|progress| {
             (progress.durable, progress.sealed, progress.settled) = (found.records, size, settled);
         });
-        let erasure_pending = pending::read(host, folder)?.is_some();
+        let erasure_pending = pending::read(host, folder, keyring.as_ref())?.is_some();
         let inner = Arc::new(Inner {
             host: host.clone(),
             folder: folder.clone(),
@@ -143,6 +156,7 @@ impl Writer {
             interrupt: lake::Interrupt::default(),
             journal,
             signer,
+            keys: keyring,
             erasing: Mutex::default(),
             erasure_pending: erasure_pending.into(),
             _lock: lock,
@@ -178,7 +192,7 @@ type OpenedJournal = (Journal<Vec<Arc<HotRecord>>>, journal::Recovery, Vec<Arc<H
 fn open_journal(
     host: &Host,
     folder: &Folder,
-    options: &Options,
+    options: journal::Options,
     settled: u64,
     sealed: u64,
     shared: &Arc<Shared>,
@@ -194,9 +208,25 @@ fn open_journal(
         let StopOnPanic(shared) = &delivered;
         shared.deliver(delivery);
     };
-    let journal_options = options.journal.clone();
-    let (journal, recovery) = Journal::open(host, folder.journal(), journal_options, settled, sealed, visit, deliver)?;
+    let (journal, recovery) = Journal::open(host, folder.journal(), options, settled, sealed, visit, deliver)?;
     Ok((journal, recovery, hash_all(records)))
+}
+
+/// Destroys the keys of files that are gone: a crash may come between the two. One that the table names keeps its key
+/// though it is not here, since a copy of it may be put back.
+fn sweep_keys(host: &Host, folder: &Folder, keys: &Keyring, lake: &lake::Snapshot) -> Result<(), FileError> {
+    let listed =
+        |folder: PathBuf| Ok::<_, FileError>(host.list(folder, "key-store")?.into_iter().collect::<HashSet<_>>());
+    let (in_lake, in_journal) = (listed(lake.folder().to_owned())?, listed(folder.journal())?);
+    let named: HashSet<&str> = lake.files().iter().map(|file| file.path.as_str()).collect();
+    let erasing = host.read_if_there(folder.erasure(), "erasure")?.is_some();
+    keys.sweep(|file| match file.rsplit_once('.').map(|(_, kind)| kind) {
+        Some("parquet") => named.contains(file) || in_lake.contains(&lake.folder().join(file)),
+        Some("journal") => in_journal.contains(&folder.journal().join(file)),
+        Some("json") => erasing,
+        _ => true,
+    })?;
+    Ok(())
 }
 
 /// `received` of the last settled record, which the next one may not be before.

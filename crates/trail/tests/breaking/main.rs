@@ -4,6 +4,7 @@
 
 mod clock;
 mod disk_full;
+mod encrypted;
 mod erasure;
 mod ids;
 mod kill;

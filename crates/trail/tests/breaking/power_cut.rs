@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use host::{EffectLog, Host, PowerCut};
 use record::Record;
-use trail::{InitError, Intake, Outcome, Writer, init};
+use trail::{InitError, Intake, Outcome, Writer};
 
 use crate::support::*;
 
@@ -62,7 +62,7 @@ impl Life {
 fn whole_life(fixture: &Fixture) -> Life {
     let sent = sent();
     Life::lead(fixture, |life, host| {
-        init(host, &fixture.folder, Some(ORIGIN), &fixture.keys).unwrap();
+        fixture.init(host, ORIGIN).unwrap();
         let writer = fixture.open_as(host, options()).unwrap();
         life.append(&writer, &sent[..12]);
         writer.wait_sealed().unwrap();
@@ -101,7 +101,7 @@ fn recovers_after(cut: &PowerCut, log: &EffectLog, mut told: Told) {
 }
 
 fn made(host: &Host, fixture: &Fixture, told: &Told) {
-    match init(host, &fixture.folder, Some(ORIGIN), &fixture.keys) {
+    match fixture.init(host, ORIGIN) {
         Err(InitError::Exists(_)) => {}
         Ok(_) => assert!(told.receipts.is_empty() && told.checkpoints.is_empty(), "made over a trail"),
         Err(error) => panic!("{error}"),

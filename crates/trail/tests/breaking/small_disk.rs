@@ -6,7 +6,7 @@ use std::process::Command;
 
 use host::Host;
 use parking_lot::Mutex;
-use trail::{AppendError, Intake, Options, Writer, init};
+use trail::{AppendError, Intake, Options, Writer};
 
 use crate::support::*;
 
@@ -28,7 +28,7 @@ impl SmallDisk {
 
     fn trail(&self) -> Fixture {
         let fixture = Fixture::at(self.at.path());
-        init(&Host::system(), &fixture.folder, Some("example.com/small"), &fixture.keys).unwrap();
+        fixture.init(&Host::system(), "example.com/small").unwrap();
         fixture
     }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 use host::Host;
 use record::{Digest, JsonParser, Limits, Record};
 use trail::{
-    Against, Folder, Intake, KeyFolder, OpenError, Options, Outcome, Reader, Receipt, Report, Verdict, Writer, init,
-    verify,
+    Against, Folder, InitError, Intake, KeyFolder, OpenError, Options, Outcome, Protection, Reader, Receipt, Report,
+    Source, Verdict, Writer, init_protected, verify,
 };
 use uuid::Uuid;
 
@@ -112,8 +112,28 @@ impl Fixture {
 
     pub fn named(origin: &str, temp: tempfile::TempDir) -> Fixture {
         let fixture = Fixture::empty(temp);
-        init(&Host::system(), &fixture.folder, Some(origin), &fixture.keys).unwrap();
+        fixture.init(&Host::system(), origin).unwrap();
         fixture
+    }
+
+    /// One whose files are encrypted, whatever the others are.
+    pub fn encrypted() -> Fixture {
+        let fixture = Fixture::empty(fast_temp());
+        let source = Source::default();
+        let protection = Protection::Encrypted { master: &source };
+        let origin = Some("example.com/breaking");
+        init_protected(&Host::system(), &fixture.folder, origin, &fixture.keys, protection).unwrap();
+        fixture
+    }
+
+    /// Makes the trail: an open one, or, if all tests are to be of such, an encrypted one.
+    pub fn init(&self, host: &Host, origin: &str) -> Result<(), InitError> {
+        let source = Source::default();
+        let protection = match std::env::var_os("ONRECORD_TEST_ENCRYPTED") {
+            None => Protection::Open { master: None },
+            Some(_) => Protection::Encrypted { master: &source },
+        };
+        init_protected(host, &self.folder, Some(origin), &self.keys, protection).map(drop)
     }
 
     /// The folder alone, before `init`.
@@ -127,8 +147,8 @@ impl Fixture {
     }
 
     fn in_place(temp: Place) -> Fixture {
-        let folder = Folder::new(temp.path().join("trail"));
         let keys = KeyFolder(temp.path().join("keys"));
+        let folder = Folder::new(temp.path().join("trail")).with_keys(&keys);
         Fixture { temp, folder, keys }
     }
 
@@ -208,7 +228,7 @@ pub fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+pub fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();
         if entry.file_type().unwrap().is_dir() {
