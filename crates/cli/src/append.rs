@@ -3,15 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use input::Format;
 use record::{Limits, Record};
 use trail::{Folder, Settings, Status};
 
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, reason};
-use crate::input::{self, Format, Item, Source};
 use crate::intake::{Intake, Next};
 use crate::object::Object;
 use crate::session::Session;
+use crate::source::{self, Item, Source};
 use crate::stop::Stop;
 use crate::style::{BAD, GOOD, WARN, paint};
 use crate::text::plain_line;
@@ -75,7 +76,7 @@ impl Tally {
 pub fn run(session: &Session, args: &Args) -> Outcome {
     let folder = session.folder(&args.trail)?;
     Settings::read(&session.host, &folder)?;
-    let mut sources = input::sources(&args.files, args.format)?;
+    let mut sources = source::sources(&args.files, args.format)?;
     if args.strict {
         check_all(session, &mut sources)?;
     }
@@ -121,9 +122,9 @@ fn check_all(session: &Session, sources: &mut [Source]) -> Result<(), Failure> {
         let mut records = source.open(Limits::DEFAULT)?;
         while let Some(item) = records.read_next()? {
             all += 1;
-            if let Err(reason) = &item.record {
+            if let Err(fault) = &item.record {
                 bad += 1;
-                report(session, &item.at, reason)?;
+                report(session, &item.at, &fault.reason)?;
             }
         }
     }
@@ -208,7 +209,7 @@ impl Append<'_> {
                 self.batch.records.push(*record);
                 self.batch.places.push(item.at);
             }
-            Err(reason) => self.refuse(&item.at, &reason)?,
+            Err(fault) => self.refuse(&item.at, &fault.reason)?,
         }
         if self.batch.records.len() >= BATCH_RECORDS || self.batch.bytes >= BATCH_BYTES {
             self.flush()?;

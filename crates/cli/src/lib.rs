@@ -20,8 +20,6 @@ mod find;
 mod gaps;
 mod groups;
 mod init;
-#[doc(hidden)]
-pub mod input;
 mod intake;
 mod listing;
 mod number;
@@ -38,6 +36,7 @@ mod search;
 mod session;
 mod sheet;
 mod show;
+mod source;
 mod sql;
 mod stats;
 mod stop;
