@@ -41,13 +41,6 @@ const HOLES_SHOWN: usize = 10;
 /// Cells of an instance's name.
 const INSTANCE_WIDTH: usize = 12;
 
-/// What this cannot find out.
-const NOT_CHECKED: [&str; 3] = [
-    "whether a producer recorded all that it decided: that takes a count from elsewhere (onrecord reconcile)",
-    "producers of which nothing is here, and records behind the last one of an instance whose tail is unknown",
-    "that the records are from whom they name: producers do not sign their sequences",
-];
-
 pub fn run(session: &Session, args: &Args) -> Outcome {
     let view = view(session, &args.trail, args.bounds.limits())?;
     let (since, until) = window(session, args.since.as_deref(), args.until.as_deref())?;
@@ -61,30 +54,22 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
 
 fn json(gaps: &Gaps) -> Result<String, Failure> {
     let unwritable = |error| Failure::could_not(format!("cannot write the report: {error}"));
-    let mut json = serde_json::to_value(gaps).map_err(unwritable)?;
-    if let serde_json::Value::Object(fields) = &mut json {
-        fields.insert("verdict".to_owned(), verdict(gaps).0.into());
-        fields.insert("not_checked".to_owned(), NOT_CHECKED.to_vec().into());
-    }
-    Ok(json.to_string() + "\n")
+    Ok(gaps.document().map_err(unwritable)?.to_string() + "\n")
 }
 
-fn verdict(gaps: &Gaps) -> (&'static str, String) {
+/// What the verdict means.
+fn meaning(gaps: &Gaps) -> String {
     let of = |n| number::of(n, "number is", "numbers are");
-    if gaps.undeclared > 0 {
-        return ("HOLES", format!("{} missing, and nothing declares that", of(gaps.undeclared)));
+    match gaps.verdict() {
+        "HOLES" => format!("{} missing, and nothing declares that", of(gaps.undeclared)),
+        "DECLARED" => format!("{} missing, all of them declared as lost", of(gaps.declared)),
+        "NOTHING" => "no record says which number it has, so nothing can be told".to_owned(),
+        _ => "every sequence is whole, from 1 to its last number here".to_owned(),
     }
-    if gaps.declared > 0 {
-        return ("DECLARED", format!("{} missing, all of them declared as lost", of(gaps.declared)));
-    }
-    if gaps.instances.is_empty() {
-        return ("NOTHING", "no record says which number it has, so nothing can be told".to_owned());
-    }
-    ("NO HOLES", "every sequence is whole, from 1 to its last number here".to_owned())
 }
 
 fn text(session: &Session, gaps: &Gaps) -> String {
-    let (word, meaning) = verdict(gaps);
+    let (word, meaning) = (gaps.verdict(), meaning(gaps));
     let style = match word {
         "HOLES" => BAD,
         "NO HOLES" => GOOD,
@@ -106,7 +91,7 @@ fn text(session: &Session, gaps: &Gaps) -> String {
     }
     out += &untold(session, gaps);
     out += &heading("not checked");
-    for what in NOT_CHECKED {
+    for what in Gaps::NOT_CHECKED {
         let room = session.columns().saturating_sub(2).min(100);
         out += &wrap(what, room).iter().map(|line| format!("  {line}\n")).collect::<String>();
     }
