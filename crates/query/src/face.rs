@@ -120,7 +120,7 @@ impl Face {
     }
 
     pub(crate) fn data_type(&self) -> DataType {
-        if matches!(self.mask, Some(Mask::Hash { .. } | Mask::LastFour)) {
+        if matches!(self.mask, Some(Mask::Hash { .. } | Mask::LastFour | Mask::Bucket { .. })) {
             return DataType::Utf8;
         }
         match &self.source {
@@ -171,6 +171,7 @@ impl Face {
             Some(Mask::Drop) => format!("{what}; not shown to you"),
             Some(Mask::Hash { .. }) => format!("{what}; shown to you as a keyed hash"),
             Some(Mask::LastFour) => format!("{what}; shown to you by its last four characters"),
+            Some(Mask::Bucket { .. }) => format!("{what}; shown to you by the bucket that it falls in"),
         }
     }
 }

@@ -82,7 +82,7 @@ pub use face::holds_json;
 pub use gaps::{End, Gaps, GapsAsked, Hole, Instance, Silence};
 pub use groups::{Compared, FourFifths, Group, Groups, GroupsAsked};
 pub use limits::Limits;
-pub use mask::{Mask, Policy};
+pub use mask::{BucketWidth, BucketWidthError, Mask, Policy};
 pub use reconcile::{Agreement, BadRow, By, Labels, LeftOut, Reconciled, Row, Theirs, TheirsError};
 pub use record_rows::RecordColumn;
 pub use sample::{

@@ -21,6 +21,62 @@ pub enum Mask {
     },
     /// The last four characters, behind dots. Of a text of eight characters or less, the dots alone.
     LastFour,
+    /// The bucket that a number falls in, `20000..30000`, the upper end left out. Of anything else, and of a number too
+    /// large for buckets of that width to be told apart, dots.
+    Bucket {
+        /// How wide the buckets are. One begins at zero.
+        width: BucketWidth,
+    },
+}
+
+/// The width of a [`Mask::Bucket`]: a number from 0.000001 to 10¹².
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BucketWidth(u64);
+
+/// A number that is no [`BucketWidth`].
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[error("{0} is no width of a bucket; take a number from 0.000001 to 1000000000000")]
+pub struct BucketWidthError(f64);
+
+impl BucketWidth {
+    /// That width.
+    ///
+    /// # Errors
+    /// [`BucketWidthError`] if it is out of range.
+    pub fn new(width: f64) -> Result<BucketWidth, BucketWidthError> {
+        if (1e-6..=1e12).contains(&width) { Ok(BucketWidth(width.to_bits())) } else { Err(BucketWidthError(width)) }
+    }
+
+    /// The number.
+    pub fn get(self) -> f64 {
+        f64::from_bits(self.0)
+    }
+
+    /// The ends of the bucket that `number` falls in, with as many decimals as the width has.
+    fn bucket(self, number: f64) -> Option<String> {
+        let width = self.get();
+        let text = width.to_string();
+        let decimals = text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+        let end = |at: f64| format!("{:.decimals$}", at * width + 0.0);
+        let mut at = (number / width).floor();
+        // Beyond that, the next bucket could not be told from this one, and the bucket would be the number.
+        if !(-1e12..1e12).contains(&at) {
+            return None;
+        }
+        // 0.3 / 0.1 is a little less than 3: who reads the ends must find the number between them.
+        if end(at + 1.0).parse().is_ok_and(|next: f64| next <= number) {
+            at += 1.0;
+        } else if end(at).parse().is_ok_and(|first: f64| number < first) {
+            at -= 1.0;
+        }
+        Some(format!("{}..{}", end(at), end(at + 1.0)))
+    }
+}
+
+impl std::fmt::Debug for BucketWidth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.get())
+    }
 }
 
 impl std::fmt::Debug for Mask {
@@ -30,6 +86,7 @@ impl std::fmt::Debug for Mask {
             Mask::Drop => "Drop",
             Mask::Hash { .. } => "Hash",
             Mask::LastFour => "LastFour",
+            Mask::Bucket { .. } => "Bucket",
         })
     }
 }
@@ -47,6 +104,10 @@ impl Mask {
                 let long = text.chars().count() > 8;
                 let last = text.char_indices().rev().nth(3).map_or(0, |(at, _)| at);
                 Some(if long { format!("…{}", &text[last..]) } else { "…".to_owned() })
+            }
+            Mask::Bucket { width } => {
+                let number = Value::from_canonical(canonical).ok().and_then(|value| value.as_f64());
+                Some(number.and_then(|number| width.bucket(number)).unwrap_or_else(|| "…".to_owned()))
             }
         }
     }
@@ -78,7 +139,11 @@ impl Policy {
         self.masks.is_empty() && self.rows.is_none()
     }
 
-    pub(crate) fn check(&self) -> Result<(), QueryError> {
+    /// Whether it can be applied, as far as that can be said without a trail.
+    ///
+    /// # Errors
+    /// [`QueryError::Policy`] where a field that records are told apart by is masked.
+    pub fn check(&self) -> Result<(), QueryError> {
         for (field, _) in &self.masks {
             let first = field.keys.first().map(String::as_str);
             if field.part == Part::Envelope && first.is_none_or(|first| NEVER_MASKED.contains(&first)) {
@@ -140,5 +205,47 @@ mod tests {
         let hash = |key| Mask::Hash { key: [key; 32] }.shown(b"\x01", "1").unwrap();
         assert_eq!(hash(1), hash(1));
         assert_ne!(hash(1), hash(2));
+    }
+
+    #[test]
+    fn a_bucket_shows_its_ends_and_nothing_of_what_is_no_number() {
+        let bucket = |width: f64, value: Value| {
+            let mask = Mask::Bucket { width: BucketWidth::new(width).unwrap() };
+            mask.shown(&value.to_canonical(), "secret").unwrap()
+        };
+        let number = |width, number| bucket(width, Value::float(number));
+        assert_eq!(number(10_000.0, 42_000.0), "40000..50000");
+        assert_eq!(number(10_000.0, 40_000.0), "40000..50000");
+        assert_eq!(number(10.0, -1.0), "-10..0");
+        assert_eq!(number(10.0, -0.0), "0..10");
+        assert_eq!(number(0.1, 0.3), "0.3..0.4");
+        assert_eq!(number(0.25, 0.37), "0.25..0.50");
+        assert_eq!(bucket(10.0, Value::Number(record::cbor::Number::UInt(u64::MAX))), "…");
+        for (width, value) in [(1.0, 1e300), (1.0, f64::NAN), (1.0, f64::INFINITY), (1e-6, 1e9)] {
+            assert_eq!(number(width, value), "…", "{width} {value}");
+        }
+        let text = Value::Text("12345678901".to_owned());
+        for value in [text.clone(), Value::Bool(true), Value::Null, Value::Array(vec![Value::float(42.0)])] {
+            assert_eq!(bucket(10.0, value), "…");
+        }
+        assert_eq!(bucket(10.0, Value::map([("a".to_owned(), text)])), "…");
+        assert_eq!(format!("{:?}", Mask::Bucket { width: BucketWidth::new(5.0).unwrap() }), "Bucket");
+    }
+
+    #[test]
+    fn a_width_that_makes_no_buckets_is_refused() {
+        for width in [0.0, -1.0, 1e-7, 1e13, f64::NAN, f64::INFINITY] {
+            assert!(BucketWidth::new(width).is_err(), "{width}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_number_is_in_its_bucket(number in -1e9..1e9_f64, width in proptest::sample::select(vec![0.001, 0.1, 0.3, 1.0, 7.0, 1000.0])) {
+            let shown = BucketWidth::new(width).unwrap().bucket(number).unwrap();
+            let (from, until) = shown.split_once("..").unwrap();
+            let (from, until): (f64, f64) = (from.parse().unwrap(), until.parse().unwrap());
+            proptest::prop_assert!(from <= number && number < until, "{} in {}", number, shown);
+        }
     }
 }
