@@ -1,7 +1,7 @@
 //! What can be typed. The help page lists what works, and nothing else.
 
 use crate::{
-    append, compact, completions, demo, export_verb, gaps, groups, init, prove, reconcile, sample, search, show, sql,
+    append, compact, completions, demo, export_verb, gaps, groups, init, prove, reconcile, sample, search, serve, show, sql,
     stats, verify,
 };
 
@@ -53,5 +53,6 @@ pub enum Verb {
     Prove(prove::Args),
     Stats(stats::Args),
     Compact(compact::Args),
+    Serve(serve::Args),
     Completions(completions::Args),
 }

@@ -6,6 +6,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::filters::window;
 use crate::number;
+use crate::remote::Remote;
 use crate::session::Session;
 use crate::sql::{Bounds, view};
 use crate::style::{BAD, DIM, GOOD, HEAD, WARN, paint};
@@ -20,7 +21,7 @@ use crate::time::{span_ns, utc};
 #[derive(clap::Args)]
 #[command(after_help = "docs/completeness.md says what producers send for this, and what it shows.")]
 pub struct Args {
-    /// The trail's folder
+    /// The trail: a folder or a server's
     pub trail: String,
     /// From then on: a time, a day, a span before now (2h, 7d), or FROM..UNTIL
     #[arg(long, value_name = "T")]
@@ -42,14 +43,27 @@ const HOLES_SHOWN: usize = 10;
 const INSTANCE_WIDTH: usize = 12;
 
 pub fn run(session: &Session, args: &Args) -> Outcome {
+    let gaps = match Remote::of(&args.trail) {
+        Some(remote) => of_server(args, &remote?)?,
+        None => of_folder(session, args)?,
+    };
+    let text = if session.json { json(&gaps)? } else { text(session, &gaps) };
+    session.print(&text)?;
+    Ok(if gaps.is_good() { Exit::Done } else { Exit::Negative })
+}
+
+fn of_folder(session: &Session, args: &Args) -> Result<Gaps, Failure> {
     let view = view(session, &args.trail, args.bounds.limits())?;
     let (since, until) = window(session, args.since.as_deref(), args.until.as_deref())?;
     let until_ns = until.map(|span| if span.is_moment() { span.from } else { span.until });
     let asked = GapsAsked { since_ns: since.map(|span| span.from), until_ns, producer: args.producer.clone() };
-    let gaps = view.gaps(&asked)?;
-    let text = if session.json { json(&gaps)? } else { text(session, &gaps) };
-    session.print(&text)?;
-    Ok(if gaps.is_good() { Exit::Done } else { Exit::Negative })
+    Ok(view.gaps(&asked)?)
+}
+
+fn of_server(args: &Args, remote: &Remote) -> Result<Gaps, Failure> {
+    let given = [("since", &args.since), ("until", &args.until), ("producer", &args.producer)];
+    let query: Vec<_> = given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect();
+    remote.document("gaps", &query)
 }
 
 fn json(gaps: &Gaps) -> Result<String, Failure> {

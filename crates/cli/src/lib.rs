@@ -28,11 +28,12 @@ mod progress;
 mod proof_file;
 mod prove;
 mod reconcile;
+mod remote;
 mod rows;
 mod sample;
 mod sample_file;
-mod scan;
 mod search;
+mod serve;
 mod session;
 mod sheet;
 mod show;
@@ -71,6 +72,7 @@ pub fn run() -> ExitCode {
         args::Verb::Compact(args) => compact::run(&session, &args),
         args::Verb::Stats(args) => stats::run(&session, &args),
         args::Verb::Demo(args) => demo::run(&session, &args),
+        args::Verb::Serve(args) => serve::run(&session, &args),
         args::Verb::Completions(args) => completions::run(&session, &args),
     };
     done.unwrap_or_else(|failure| session.failed(&failure)).into()

@@ -28,8 +28,6 @@ pub struct Config {
     pub default_trail: Option<String>,
     /// The folder of signing keys; that of the command otherwise.
     pub keys: Option<PathBuf>,
-    /// The folder of tokens and access policies; `access` beside the trails otherwise.
-    pub access: Option<PathBuf>,
     /// The server's certificate.
     pub tls: Option<Tls>,
     /// What may be used.
@@ -150,7 +148,6 @@ impl Default for Config {
             insecure: false,
             default_trail: None,
             keys: None,
-            access: None,
             tls: None,
             limits: Limits::default(),
             writer: WriterConfig::default(),

@@ -206,13 +206,15 @@ pub fn proof(asked: Asked) -> Answering {
                 ProofError::NotSealed { .. } => Problem::new(Kind::NotYet, error.to_string()),
                 error => problem::damaged(&error),
             })?;
-            Ok((proof.proof.to_string(), found.digest.to_string()))
+            let key = view.snapshot().settings().log_key.clone();
+            Ok((proof.proof.to_string(), [("onrecord-digest", found.digest.to_string()), ("onrecord-log-key", key)]))
         });
-        let (text, digest) = text.await?;
+        let (text, told) = text.await?;
         let mut response: Response = text.into_response();
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-        if let Ok(digest) = HeaderValue::from_str(&digest) {
-            response.headers_mut().insert("onrecord-digest", digest);
+        for (name, value) in told {
+            let value = HeaderValue::from_str(&value).map_err(|error| problem::internal(&error))?;
+            response.headers_mut().insert(name, value);
         }
         Ok(response)
     })

@@ -40,6 +40,9 @@ pub enum TrailsError {
         .0.display()
     )]
     Name(PathBuf),
+    /// The folder is a trail, and not one of trails: what a server keeps beside its trails has no place in one.
+    #[error("dir: {} is a trail itself; give the folder that it is in", .0.display())]
+    IsTrail(PathBuf),
     /// Too many.
     #[error("{} holds more than {TRAILS_MAX} trails; serve a part of them", .0.display())]
     TooMany(PathBuf),
@@ -78,11 +81,14 @@ pub enum TrailsError {
     Thread(std::io::Error),
 }
 
+/// The folder beside the trails that is none: of tokens and access policies.
+const ACCESS: &str = "access";
+
 /// Whether a text can be the name of a trail in a path: nothing that leads anywhere else (T24).
 pub fn is_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     let begins = name.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric);
-    begins && name.len() <= 64 && name.bytes().all(plain)
+    begins && name.len() <= 64 && name.bytes().all(plain) && name != ACCESS
 }
 
 /// The trails of a server, all open.
@@ -91,11 +97,10 @@ pub struct Trails {
     default: Option<String>,
 }
 
-/// The folders that are trails: `dir` itself, or those in it.
+/// The folders in `dir` that are trails.
 pub fn folders(dir: &Path) -> Result<BTreeMap<String, PathBuf>, TrailsError> {
     if dir.join("trail.json").exists() {
-        let name = dir.file_name().and_then(|name| name.to_str()).filter(|name| is_name(name)).unwrap_or(FIRST);
-        return Ok(BTreeMap::from([(name.to_owned(), dir.to_owned())]));
+        return Err(TrailsError::IsTrail(dir.to_owned()));
     }
     let list = |cause| TrailsError::List { path: dir.to_owned(), cause };
     let mut found = BTreeMap::new();
@@ -188,7 +193,7 @@ mod tests {
         for good in ["default", "credit-risk", "eu.credit_2", "7"] {
             assert!(is_name(good), "{good}");
         }
-        for bad in ["", "-", ".", "..", "../x", "a/b", "a\\b", ".hidden", "a\0", "a b", "é", "%2e%2e", &"a".repeat(65)] {
+        for bad in ["", "-", ".", "..", "../x", "a/b", "a\\b", ".hidden", "a\0", "a b", "é", "%2e%2e", "access", &"a".repeat(65)] {
             assert!(!is_name(bad), "{bad}");
         }
     }
