@@ -1,5 +1,6 @@
 //! `GET stats` and `GET gaps`: figures, which tell nothing of what single records hold.
 
+use access::Names;
 use axum::response::{IntoResponse as _, Response};
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -47,7 +48,7 @@ pub fn stats(asked: Asked) -> Answering {
 pub fn gaps(asked: Asked) -> Answering {
     Box::pin(async move {
         let (served, policy) = (asked.trail()?.clone(), asked.grant()?.policy.clone());
-        if policy.rows.is_some() {
+        if asked.grant()?.models != Names::All || asked.grant()?.tenants != Names::All {
             let what = "a role that sees a part of the trail would see holes that are not there; ask with one that sees all";
             return Err(Problem::new(Kind::Forbidden, what));
         }

@@ -1,5 +1,8 @@
 //! `GET records/{id}`: one record, and what is about it; and its proof.
 
+use std::collections::BTreeSet;
+
+use arrow_array::RecordBatch;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -80,9 +83,9 @@ pub fn record(asked: Asked) -> Answering {
             Ok(view) => view,
             Err(problem) => return Ok(reading.fail(problem)),
         };
-        let sees_all = reading.sees_all();
-        let done = off_the_loop(move || match sees_all {
-            true => whole(&view, named, with_about),
+        let (as_it_is, filtered) = (reading.policy().masks.is_empty(), reading.policy().rows.is_some());
+        let done = off_the_loop(move || match as_it_is {
+            true => whole(&view, named, with_about, filtered),
             false => masked(&view, named, with_about),
         });
         Ok(match done.await {
@@ -95,21 +98,53 @@ pub fn record(asked: Asked) -> Answering {
     })
 }
 
-/// The record without loss, for who may see all of it.
-fn whole(view: &View, named: Named, with_about: bool) -> Result<(String, u64), Problem> {
+/// The record without loss, for whom no field is masked. Where records are hidden, a search says which can be found.
+fn whole(view: &View, named: Named, with_about: bool, filtered: bool) -> Result<(String, u64), Problem> {
     let snapshot = view.snapshot();
+    if filtered && rows(view, &["index"], named.condition(), 1)?.is_empty() {
+        return Err(not_found());
+    }
     let found = named.find(snapshot)?.ok_or_else(not_found)?;
-    let mut document = document(snapshot, &found)?;
+    let mut fields = document(snapshot);
+    fields.extend(object(&found)?);
     let mut records = 1;
     if with_about {
         let id = found.stored.stamp.id.to_string();
         let latest = snapshot.latest(&[(Lookup::About, &id)], ABOUT_MAX)?;
-        let about = latest.found.iter().map(|found| Ok(braced(&object(found)?)));
+        let mut late = latest.found.clone();
+        let mut more = latest.more();
+        if filtered {
+            let (visible, all) = visible_about(view, &id)?;
+            late.retain(|late| visible.contains(&late.index));
+            more = all.saturating_sub(late.len() as u64);
+        }
+        let about = late.iter().map(|found| Ok(braced(&object(found)?)));
         let about: Vec<String> = about.collect::<Result<_, Problem>>()?;
         records += about.len() as u64;
-        document.extend([("about", list(&about)), ("about_more", latest.more().to_string())]);
+        fields.extend([("about", list(&about)), ("about_more", more.to_string())]);
     }
-    Ok((braced(&document) + "\n", records))
+    Ok((braced(&fields) + "\n", records))
+}
+
+/// The indices of the records about one that can be found, the newest, and how many there are of them.
+fn visible_about(view: &View, id: &str) -> Result<(BTreeSet<u64>, u64), Problem> {
+    let of = format!("about = '{id}'");
+    let newest = rows(view, &["index"], of.clone(), ABOUT_MAX)?;
+    let number = |text: &String, name: &str| {
+        let row: serde_json::Value = serde_json::from_str(text).map_err(|error| problem::internal(&error))?;
+        row[name].as_u64().ok_or_else(|| problem::internal(&"a number is missing"))
+    };
+    let visible = newest.iter().map(|row| number(row, "index")).collect::<Result<_, Problem>>()?;
+    let mut all = 0;
+    for batch in view.sql(&format!("SELECT count(*) AS n FROM events WHERE {of}"))? {
+        let batch = batch?;
+        all += (0..batch.num_rows()).map(|row| objects_of(&batch, row)).map(|text| number(&text, "n")).sum::<Result<u64, Problem>>()?;
+    }
+    Ok((visible, all))
+}
+
+fn objects_of(batch: &RecordBatch, row: usize) -> String {
+    export::json::Objects::new(batch.schema_ref()).object(batch, row)
 }
 
 /// A JSON object whose fields keep their order, and hold JSON as it is.
@@ -124,13 +159,12 @@ fn list(items: &[String]) -> String {
     format!("[{}]", items.join(","))
 }
 
-fn document(snapshot: &Snapshot, found: &Found) -> Result<Fields, Problem> {
+/// What stands first in the document.
+fn document(snapshot: &Snapshot) -> Fields {
     let trail = serde_json::json!({
         "origin": snapshot.settings().origin, "records": snapshot.end(), "sealed": snapshot.sealed(),
     });
-    let mut fields = vec![("document", "\"record\"".to_owned()), ("version", "1".to_owned()), ("trail", trail.to_string())];
-    fields.extend(object(found)?);
-    Ok(fields)
+    vec![("document", "\"record\"".to_owned()), ("version", "1".to_owned()), ("trail", trail.to_string())]
 }
 
 /// A record as docs/case-file.md has it, without where it stands.
@@ -156,20 +190,16 @@ fn object(found: &Found) -> Result<Fields, Problem> {
 
 /// What a reader may see of it, where that is not all: made by a search, as that is where masks are.
 fn masked(view: &View, named: Named, with_about: bool) -> Result<(String, u64), Problem> {
-    let found = rows(view, named.condition(), 1)?;
+    let found = rows(view, &COLUMNS, named.condition(), 1)?;
     let Some(record) = found.first() else { return Err(not_found()) };
-    let snapshot = view.snapshot();
-    let trail = serde_json::json!({
-        "origin": snapshot.settings().origin, "records": snapshot.end(), "sealed": snapshot.sealed(),
-    });
-    let mut fields = vec![("document", "\"record\"".to_owned()), ("version", "1".to_owned()), ("trail", trail.to_string())];
+    let mut fields = document(view.snapshot());
     fields.extend([("masked", "true".to_owned()), ("record", record.clone())]);
     let mut records = 1;
     if with_about {
         let id: serde_json::Value = serde_json::from_str(record).map_err(|error| problem::internal(&error))?;
         let id = id["id"].as_str().unwrap_or_default().to_owned();
         let condition = format!("about = '{}'", id.replace('\'', "''"));
-        let mut about = rows(view, condition, ABOUT_MAX + 1)?;
+        let mut about = rows(view, &COLUMNS, condition, ABOUT_MAX + 1)?;
         let more = about.len() > ABOUT_MAX;
         about.truncate(ABOUT_MAX);
         records += about.len() as u64;
@@ -178,14 +208,13 @@ fn masked(view: &View, named: Named, with_about: bool) -> Result<(String, u64), 
     Ok((braced(&fields) + "\n", records))
 }
 
-fn rows(view: &View, condition: String, limit: usize) -> Result<Vec<String>, Problem> {
-    let search = Search { kind: None, matches: Some(condition), ..Search::new(COLUMNS, limit) };
-    let answer = view.search(&search)?;
-    let objects = export::json::Objects::new(answer.schema());
+/// What a search finds, each row as JSON.
+fn rows(view: &View, columns: &[&str], condition: String, limit: usize) -> Result<Vec<String>, Problem> {
+    let search = Search { kind: None, matches: Some(condition), ..Search::new(columns.iter().copied(), limit) };
     let mut found = Vec::new();
-    for batch in answer {
+    for batch in view.search(&search)? {
         let batch = batch?;
-        found.extend((0..batch.num_rows()).map(|row| objects.object(&batch, row)));
+        found.extend((0..batch.num_rows()).map(|row| objects_of(&batch, row)));
     }
     Ok(found)
 }
@@ -198,7 +227,7 @@ pub fn proof(asked: Asked) -> Answering {
         let text = off_the_loop(move || {
             let view = served.view(policy.clone())?;
             // Whether there is such a record is told to nobody who could not find it.
-            if policy.rows.is_some() && rows(&view, named.condition(), 1)?.is_empty() {
+            if policy.rows.is_some() && rows(&view, &["index"], named.condition(), 1)?.is_empty() {
                 return Err(not_found());
             }
             let found = named.find(view.snapshot())?.ok_or_else(not_found)?;

@@ -55,9 +55,9 @@ impl Reading {
         Ok(view)
     }
 
-    /// Whether nothing is hidden from this reader.
-    pub fn sees_all(&self) -> bool {
-        self.policy.is_open()
+    /// What this reader may see.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
     }
 
     /// There is no answer.

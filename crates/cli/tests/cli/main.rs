@@ -12,6 +12,7 @@ mod figures;
 mod help;
 mod place;
 mod search;
+mod serve;
 mod show;
 mod stats;
 mod together;
