@@ -1,18 +1,23 @@
 //! Everything at hand to say who asks and what they may.
 
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use host::{FileError, Host};
+use sha2::{Digest as _, Sha256};
 
-use crate::cedar::{Policies, PolicyError};
+use crate::acts::{Act, ActError, Acts, Approved, Proposal};
+use crate::cedar::{DEFAULT_POLICY, Policies, PolicyError, Source};
 use crate::certificate;
 use crate::failures::Failures;
-use crate::folder::AccessFolder;
+use crate::folder::{AccessFolder, SETTINGS_FILE};
 use crate::grant::{Asked, Grant, Rules};
 use crate::permission::Permission;
-use crate::principal::{Principal, Resource};
+use crate::principal::{Principal, PrincipalKind, Resource};
 use crate::refused::{Reason, Refused};
+use crate::remembered::Remembered;
 use crate::sessions::{NewSession, Sessions};
 use crate::settings::{Settings, SettingsError};
 use crate::store::StoreError;
@@ -57,7 +62,7 @@ pub enum AccessError {
     Store(#[from] StoreError),
     /// The key of masks is not what was put there.
     #[error("{} does not hold the 32 bytes of a key; put the right file back, or take it away and hashes show anew", .0.display())]
-    MaskKey(std::path::PathBuf),
+    MaskKey(PathBuf),
     /// The disk refused.
     #[error(transparent)]
     File(#[from] FileError),
@@ -65,9 +70,12 @@ pub enum AccessError {
 
 /// Who may do what on one server.
 pub struct Access {
-    host: Host,
-    rules: Rules,
+    pub(crate) host: Host,
+    pub(crate) server_folder: PathBuf,
+    pub(crate) rules: ArcSwap<Rules>,
     tokens: Tokens,
+    pub(crate) acts: Acts,
+    remembered: Remembered,
     sessions: Sessions,
     failures: Failures,
 }
@@ -78,14 +86,30 @@ impl Access {
     /// # Errors
     /// [`AccessError`], which names the file, and the line where there is one.
     pub fn open(host: &Host, server_folder: impl AsRef<Path>) -> Result<Access, AccessError> {
-        let folder = AccessFolder::of(server_folder.as_ref());
-        let settings = Settings::read(host, &folder.settings())?;
-        let policies = Policies::new(&Policies::read_folder(host, &folder.policies())?)?;
-        let mask_key = mask_key(host, &folder)?;
+        let folder = server_folder.as_ref();
+        // Checked before anything is made.
+        let access = Access::check(host, folder)?;
+        let mask_key = mask_key(host, &AccessFolder::of(folder))?;
+        access.rules.rcu(|rules| Rules { mask_key, ..Rules::clone(rules) });
+        Ok(access)
+    }
+
+    /// As [`Access::open`], and writes nothing: for a test of policies, whose masks hash by no key that lasts.
+    ///
+    /// # Errors
+    /// As [`Access::open`].
+    pub fn check(host: &Host, server_folder: impl AsRef<Path>) -> Result<Access, AccessError> {
+        let server_folder = server_folder.as_ref();
+        let folder = AccessFolder::of(server_folder);
+        let settings = Settings::text(host, &folder.settings())?;
+        let site = Policies::read_folder(host, &folder.policies())?;
         Ok(Access {
             host: host.clone(),
-            rules: Rules { policies, settings, mask_key },
-            tokens: Tokens::open(host, server_folder.as_ref())?,
+            server_folder: server_folder.to_owned(),
+            rules: ArcSwap::from_pointee(rules(&folder, site, settings, host.random())?),
+            tokens: Tokens::open(host, server_folder)?,
+            acts: Acts::open(host, server_folder)?,
+            remembered: Remembered::default(),
             sessions: Sessions::new(host),
             failures: Failures::default(),
         })
@@ -98,7 +122,9 @@ impl Access {
     pub fn authenticate(&self, credential: &Credential<'_>, now_ns: i64) -> Result<Principal, Refused> {
         let principal = match credential {
             Credential::Bearer(text) => self.tokens.find(text, now_ns).map(|token| token.principal()),
-            Credential::Certificate { der } => certificate::service(&self.rules.settings.certificates, der, now_ns),
+            Credential::Certificate { der } => {
+                certificate::service(&self.rules.load().settings.certificates, der, now_ns)
+            }
             Credential::Session(id) => self.sessions.find(id),
         };
         principal.map_err(Refused::of)
@@ -136,12 +162,113 @@ impl Access {
         purpose: Option<&str>,
         now_ns: i64,
     ) -> Result<Grant, Refused> {
-        self.rules.decide(&Asked { principal, permission, resource: *resource, purpose, now_ns })
+        self.remembered
+            .decide(&self.rules.load(), &Asked { principal, permission, resource: *resource, purpose, now_ns })
     }
 
     /// The tokens.
     pub fn tokens(&self) -> &Tokens {
         &self.tokens
+    }
+
+    /// Proposes an act that takes two, for a second principal to agree to. Durable when it returns.
+    ///
+    /// `what` says all that whoever carries it out must know. For tokens and access policies there are
+    /// [`Access::propose_token`] and [`Access::propose_policy`].
+    ///
+    /// # Errors
+    /// [`ActError`].
+    pub fn propose(
+        &self,
+        by: &Principal,
+        permission: Permission,
+        resource: &Resource<'_>,
+        what: serde_json::Value,
+        reason: &str,
+        now_ns: i64,
+    ) -> Result<Act, ActError> {
+        if !permission.takes_two() || permission == Permission::ManagePolicy {
+            return Err(ActError::Permission(permission));
+        }
+        let grant = self.authorize(by, permission, resource, Some(reason), now_ns)?;
+        self.acts.propose(&grant, Proposal { permission, trail: resource.trail, what, reason }, now_ns)
+    }
+
+    /// Agrees to an act: by another principal than who proposed it, to whom the same is permitted. Durable when it
+    /// returns, and then to be carried out; whoever did so says so with [`Access::carried_out`].
+    ///
+    /// # Errors
+    /// [`ActError`].
+    pub fn approve(&self, by: &Principal, id: &str, now_ns: i64) -> Result<Approved, ActError> {
+        let grant = self.may_answer(by, id, now_ns)?;
+        self.acts.approve(&grant, id, now_ns)
+    }
+
+    /// Declines an act. Who proposed it takes it back so.
+    ///
+    /// # Errors
+    /// [`ActError`].
+    pub fn decline(&self, by: &Principal, id: &str, now_ns: i64) -> Result<Act, ActError> {
+        let grant = self.may_answer(by, id, now_ns)?;
+        self.acts.decline(&grant, id, now_ns)
+    }
+
+    fn may_answer(&self, by: &Principal, id: &str, now_ns: i64) -> Result<Grant, ActError> {
+        let act = self.acts.pending(id, now_ns)?;
+        if act.permission == Permission::ManageTokens {
+            return self.may_answer_token(by, &act, now_ns);
+        }
+        let resource = Resource { trail: act.trail.as_deref(), model: None };
+        Ok(self.authorize(by, act.permission, &resource, Some(&act.reason), now_ns)?)
+    }
+
+    /// Says that an act was carried out, once. [`Access::carry_out_token`] and [`Access::carry_out_policy`] do so.
+    ///
+    /// # Errors
+    /// [`ActError`].
+    pub fn carried_out(&self, approved: &Approved, now_ns: i64) -> Result<(), ActError> {
+        self.acts.done(approved, now_ns)
+    }
+
+    /// What was agreed to and is not carried out, as after a crash.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn approved(&self, now_ns: i64) -> Result<Vec<Approved>, StoreError> {
+        self.acts.approved(now_ns)
+    }
+
+    /// All acts that are remembered, oldest first. To see them takes the permission to propose or agree to them.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn acts(&self) -> Result<Vec<Act>, StoreError> {
+        self.acts.list()
+    }
+
+    /// What the policies in force are, in a digest of all their texts: another one means that they were changed, by
+    /// whatever way.
+    pub fn policy_digest(&self) -> String {
+        crate::token::hex(&self.rules.load().digest)
+    }
+
+    /// A person whom an identity provider has vouched for, with what its groups are given here. A person in no group
+    /// that is given something is somebody, and gets nothing.
+    pub fn person(&self, subject: &str, name: &str, groups: &[String]) -> Principal {
+        let rules = self.rules.load();
+        let given = rules.settings.groups.iter().filter(|rule| groups.contains(&rule.group));
+        Principal {
+            id: format!("person:{subject}"),
+            kind: PrincipalKind::Person,
+            name: name.to_owned(),
+            assignments: given.map(|rule| rule.assignment.clone()).collect(),
+        }
+    }
+
+    /// The service that `access.toml` names so.
+    pub(crate) fn service(&self, name: &str) -> Option<Principal> {
+        let rules = self.rules.load();
+        rules.settings.certificates.iter().find(|rule| rule.name == name).map(certificate::CertificateRule::principal)
     }
 
     /// Begins a session of a person whom an identity provider has vouched for.
@@ -163,6 +290,28 @@ impl Access {
     pub fn end_session(&self, session: &str) {
         self.sessions.end(session);
     }
+}
+
+/// The rules that texts come to.
+pub(crate) fn rules(
+    folder: &AccessFolder,
+    site: Vec<Source>,
+    settings: String,
+    mask_key: [u8; 32],
+) -> Result<Rules, AccessError> {
+    let mut digest = Sha256::new();
+    let site_texts =
+        site.iter().map(|source| (source.file.file_name().unwrap_or_default().as_encoded_bytes(), &*source.text));
+    let default = DEFAULT_POLICY.map(|(file, text)| (file.as_bytes(), text));
+    for (file, text) in default.into_iter().chain([(SETTINGS_FILE.as_bytes(), &*settings)]).chain(site_texts) {
+        for part in [file, text.as_bytes()] {
+            digest.update((part.len() as u64).to_be_bytes());
+            digest.update(part);
+        }
+    }
+    let digest = digest.finalize().into();
+    let settings = Arc::new(Settings::parse(&folder.settings(), &settings)?);
+    Ok(Rules { policies: Arc::new(Policies::new(&site)?), settings, mask_key, digest })
 }
 
 /// Whom a credential claims to be of, where it says so in clear.

@@ -35,6 +35,16 @@ impl CertificateRule {
         }
     }
 
+    /// The service.
+    pub fn principal(&self) -> Principal {
+        Principal {
+            id: format!("service:{}", self.name),
+            kind: PrincipalKind::Service,
+            name: self.name.clone(),
+            assignments: self.roles.clone(),
+        }
+    }
+
     fn is_of(&self, certificate: &X509Certificate<'_>) -> bool {
         let names = certificate.subject_alternative_name().ok().flatten();
         let names = names.map(|extension| &*extension.value.general_names).unwrap_or_default();
@@ -62,11 +72,5 @@ pub(crate) fn service(rules: &[CertificateRule], der: &[u8], now_ns: i64) -> Res
     if certificate.validity().not_after.timestamp() < seconds {
         return Err(Reason::Expired);
     }
-    let rule = rules.iter().find(|rule| rule.is_of(&certificate)).ok_or(Reason::Unknown)?;
-    Ok(Principal {
-        id: format!("service:{}", rule.name),
-        kind: PrincipalKind::Service,
-        name: rule.name.clone(),
-        assignments: rule.roles.clone(),
-    })
+    rules.iter().find(|rule| rule.is_of(&certificate)).map(CertificateRule::principal).ok_or(Reason::Unknown)
 }

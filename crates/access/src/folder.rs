@@ -21,6 +21,9 @@ const LOCK_POLL: Duration = Duration::from_millis(20);
 /// Bytes of a file that is read whole (I12).
 pub(crate) const FILE_BYTES_MAX: usize = 32 << 20;
 
+/// The name of a site's settings.
+pub(crate) const SETTINGS_FILE: &str = "access.toml";
+
 /// The folder.
 #[derive(Debug, Clone)]
 pub(crate) struct AccessFolder(PathBuf);
@@ -31,7 +34,7 @@ impl AccessFolder {
     }
 
     pub fn settings(&self) -> PathBuf {
-        self.0.join("access.toml")
+        self.0.join(SETTINGS_FILE)
     }
 
     pub fn policies(&self) -> PathBuf {

@@ -1,5 +1,7 @@
 //! What was granted, and how it is found.
 
+use std::sync::Arc;
+
 use record::{FieldRef, Kind};
 
 use crate::cedar::{On, Policies, Question};
@@ -63,10 +65,13 @@ pub(crate) struct Asked<'a> {
 }
 
 /// All that decides.
+#[derive(Clone)]
 pub(crate) struct Rules {
-    pub policies: Policies,
-    pub settings: Settings,
+    pub policies: Arc<Policies>,
+    pub settings: Arc<Settings>,
     pub mask_key: [u8; 32],
+    /// Of all texts that they are made of.
+    pub digest: [u8; 32],
 }
 
 impl Rules {

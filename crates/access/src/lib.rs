@@ -24,8 +24,11 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod access;
+mod acts;
 mod cedar;
 mod certificate;
+mod changes;
+mod expectations;
 mod failures;
 mod folder;
 mod grant;
@@ -35,6 +38,7 @@ mod names;
 mod permission;
 mod principal;
 mod refused;
+mod remembered;
 mod role;
 mod sessions;
 mod settings;
@@ -44,7 +48,12 @@ mod tokens;
 mod when;
 
 pub use access::{Access, AccessError, Credential};
+pub use acts::{
+    APPROVAL_LIFE, Act, ActError, Answer, Approved, PROPOSAL_LIFE, Party, REASON_BYTES_MAX, WHAT_BYTES_MAX,
+};
 pub use cedar::{DEFAULT_POLICY, PolicyError, SCHEMA};
+pub use changes::{ChangeError, PolicyChange, TokenChange};
+pub use expectations::{Difference, EXPECTATIONS_BYTES_MAX, Expectations, ExpectationsError, Tested};
 pub use grant::Grant;
 pub use kinds::{KindError, Kinds};
 pub use names::{NAME_BYTES_MAX, NAMES_MAX, Names, NamesError};

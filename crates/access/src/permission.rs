@@ -143,7 +143,7 @@ impl Permission {
     }
 
     /// Whether one principal alone may not do it: having the permission, it may propose the act, or agree to another's
-    /// (`Access::propose`).
+    /// ([`Access::propose`](crate::Access::propose)).
     pub fn takes_two(self) -> bool {
         matches!(self, Erase | ReleaseHold | ManagePolicy | RotateKeys)
     }

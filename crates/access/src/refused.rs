@@ -68,6 +68,9 @@ pub enum Reason {
     /// The role is limited to models, and the record names none.
     #[error("the record names no model, and the role is limited to models")]
     NoModel,
+    /// It takes a second principal: it can be proposed.
+    #[error("it takes a second principal; propose it")]
+    TakesTwo,
     /// It takes a second principal, and this is the same one, or one of the same name.
     #[error("the same principal cannot agree to its own act")]
     SamePrincipal,

@@ -26,6 +26,7 @@ pub(crate) struct Settings {
 
 /// What a group of an identity provider is given here.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct GroupRule {
     pub group: String,
     #[serde(flatten)]
@@ -74,19 +75,23 @@ struct TenantsText {
 }
 
 impl Settings {
-    /// What the file says; the defaults where there is none.
-    pub fn read(host: &Host, path: &Path) -> Result<Settings, SettingsError> {
+    /// The text of the file; none is an empty one.
+    pub fn text(host: &Host, path: &Path) -> Result<String, SettingsError> {
         let bytes = host.read_if_there(path, "access-settings")?.unwrap_or_default();
         let wrong = |what: String| SettingsError::Wrong { path: path.to_owned(), what };
         if bytes.len() > FILE_BYTES_MAX {
             return Err(wrong(format!("it has {} bytes, more than the limit of {FILE_BYTES_MAX}", bytes.len())));
         }
-        let text = String::from_utf8(bytes).map_err(|_| wrong("it is not UTF-8 text; save it as that".to_owned()))?;
-        let settings: SettingsText = toml::from_str(&text).map_err(|error| SettingsError::Text {
-            path: path.to_owned(),
-            what: error.to_string().trim_end().to_owned(),
+        String::from_utf8(bytes).map_err(|_| wrong("it is not UTF-8 text; save it as that".to_owned()))
+    }
+
+    /// What a text says, which is or would be that file's.
+    pub fn parse(path: &Path, text: &str) -> Result<Settings, SettingsError> {
+        let settings: SettingsText = toml::from_str(text).map_err(|error| {
+            let what = error.to_string().trim_end().to_owned();
+            SettingsError::Text { path: path.to_owned(), what }
         })?;
-        Settings::of(settings).map_err(wrong)
+        Settings::of(settings).map_err(|what| SettingsError::Wrong { path: path.to_owned(), what })
     }
 
     fn of(text: SettingsText) -> Result<Settings, String> {

@@ -47,11 +47,11 @@ pub struct TokenSpec {
 
 /// What is kept of a token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Token {
     /// The part of its text that is no secret.
     pub id: String,
     /// Who or what it is for, and what it gives.
-    #[serde(flatten)]
     pub spec: TokenSpec,
     /// When it was made.
     #[serde(with = "when")]
@@ -95,9 +95,6 @@ pub enum TokenSpecError {
     /// A regulator's access must end.
     #[error("a regulator's token takes the time from which and until which it counts")]
     NoTimeBox,
-    /// Kinds are for what appends.
-    #[error("the kinds {0} are not what role {1} may append; leave them out, or give the role \"writer\"")]
-    Kinds(String, String),
 }
 
 impl TokenSpec {

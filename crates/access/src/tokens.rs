@@ -164,7 +164,7 @@ impl Tokens {
 
     /// Makes a token, and says its text, which nobody can read again. Durable when it returns.
     ///
-    /// This is for who owns the server's folder. Through a server, ask `Access::give_token`.
+    /// This is for who owns the server's folder. Through a server, ask [`Access::change_token`](crate::Access::change_token).
     ///
     /// # Errors
     /// [`TokenError`]; nothing was made.

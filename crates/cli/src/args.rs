@@ -1,8 +1,8 @@
 //! What can be typed. The help page lists what works, and nothing else.
 
 use crate::{
-    append, compact, completions, demo, export_verb, gaps, groups, init, prove, reconcile, sample, search, serve, show, sql,
-    stats, verify,
+    access_verb, append, compact, completions, demo, export_verb, gaps, groups, init, prove, reconcile, sample, search,
+    serve, show, sql, stats, token, verify,
 };
 
 /// Tamper-evident records of what machine-learning models decide.
@@ -54,5 +54,7 @@ pub enum Verb {
     Stats(stats::Args),
     Compact(compact::Args),
     Serve(serve::Args),
+    Token(token::Args),
+    Access(access_verb::Args),
     Completions(completions::Args),
 }

@@ -2,6 +2,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod access_verb;
 mod append;
 mod args;
 mod case_file;
@@ -45,6 +46,7 @@ mod style;
 mod table;
 mod text;
 mod time;
+mod token;
 mod verify;
 mod writer;
 
@@ -71,6 +73,8 @@ pub fn run() -> ExitCode {
         args::Verb::Verify(args) => verify::run(&session, &args),
         args::Verb::Compact(args) => compact::run(&session, &args),
         args::Verb::Stats(args) => stats::run(&session, &args),
+        args::Verb::Token(args) => token::run(&session, &args),
+        args::Verb::Access(args) => access_verb::run(&session, &args),
         args::Verb::Demo(args) => demo::run(&session, &args),
         args::Verb::Serve(args) => serve::run(&session, &args),
         args::Verb::Completions(args) => completions::run(&session, &args),
