@@ -98,6 +98,7 @@ fn tell(session: &Session, started: &Started) {
     if let Some(token) = &started.first_token {
         said += "This server has no tokens yet. This one is an admin's: it gives others theirs, and reads no records.\n";
         said += &format!("It is shown this once:\n\n  {}\n\n", token.reveal());
+        said += "onrecord token create --dir DIR makes others, with DIR this server's.\n";
     }
     said += &format!("{} {scheme}://{}\n", paint(GOOD, "listening on"), started.address);
     for trail in &started.trails {

@@ -58,7 +58,7 @@ pub fn records(asked: Asked) -> Answering {
             Some("sealed") => true,
             Some(_) => return Err(Problem::parameter("wait", "wait can be sealed, or be left out")),
         };
-        let (bytes, held) = body::collect(body, &headers, &server.config.limits, &server.room).await?;
+        let (bytes, held) = body::collect(body.into_inner(), &headers, &server.config.limits, &server.room).await?;
         let taken = take(&server, &served, order, bytes, held).await?;
         answer(served, taken, sealed).await
     })

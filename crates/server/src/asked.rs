@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use access::{Grant, Permission};
+use access::Grant;
 use axum::body::Body;
 use http::HeaderMap;
+use parking_lot::Mutex;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::access_record::Who;
@@ -20,8 +21,6 @@ const QUERY_BYTES_MAX: usize = 96 << 10;
 pub struct Asked {
     /// The server.
     pub server: Arc<Server>,
-    /// What was needed, and is granted. Of routes that anyone may ask it names nothing that is looked at.
-    pub permission: Permission,
     /// What is granted; none on a route that anyone may ask.
     pub grant: Option<Grant>,
     /// Who asks.
@@ -36,8 +35,8 @@ pub struct Asked {
     pub query: Query,
     /// The header fields.
     pub headers: HeaderMap,
-    /// The body, not read yet.
-    pub body: Body,
+    /// The body, not read yet. In a lock for nothing but that a body cannot be looked at by two.
+    pub body: Mutex<Body>,
 }
 
 impl Asked {
@@ -121,7 +120,7 @@ impl Query {
     /// The pairs as they were given, for the record.
     pub fn told(&self) -> String {
         let mut told = url::form_urlencoded::Serializer::new(String::new());
-        self.pairs.iter().for_each(|(name, value)| drop(told.append_pair(name, value)));
+        told.extend_pairs(&self.pairs);
         told.finish()
     }
 }

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use access::{Credential, Permission, Principal, Refused, Resource};
+use access::{Credential, Grant, Principal, Refused, Resource};
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use http::header::AUTHORIZATION;
@@ -47,11 +47,10 @@ pub async fn answer(
     let mut who = Who { from: peer.address.to_string(), ..Who::default() };
     let admitted = admit(&server, route, &parts, &peer, &path, &mut who);
     let answered = match admitted {
-        Ok(Admitted { grant, permission, served, query }) => {
+        Ok(Admitted { grant, served, query }) => {
             let headers = parts.headers;
             let asked = Asked {
                 server: Arc::clone(&server),
-                permission,
                 grant,
                 who: who.clone(),
                 request_id: id.clone(),
@@ -59,7 +58,7 @@ pub async fn answer(
                 path,
                 query,
                 headers,
-                body,
+                body: body.into(),
             };
             (route.handler)(asked).await
         }
@@ -98,8 +97,7 @@ pub fn method_name(method: &http::Method) -> &'static str {
 
 /// A request that may be answered.
 struct Admitted {
-    grant: Option<access::Grant>,
-    permission: Permission,
+    grant: Option<Grant>,
     served: Option<Arc<Served>>,
     query: Query,
 }
@@ -115,7 +113,7 @@ fn admit(
     let names: Vec<&str> = route.about.parameters.iter().map(|parameter| parameter.name).collect();
     let Need::Permission(permission) = route.need else {
         let query = Query::read(parts.uri.query(), &names)?;
-        return Ok(Admitted { grant: None, permission: Permission::Metrics, served: None, query });
+        return Ok(Admitted { grant: None, served: None, query });
     };
     let named = path.iter().find(|(name, _)| name == "trail").map(|(_, value)| server.trails.meant(value));
     let now = server.host.now_ns();
@@ -143,7 +141,7 @@ fn admit(
         Some(name) => Some(Arc::clone(server.trails.get(name).ok_or_else(no_trail)?)),
     };
     let query = Query::read(parts.uri.query(), &names)?;
-    Ok(Admitted { grant: Some(grant), permission, served, query })
+    Ok(Admitted { grant: Some(grant), served, query })
 }
 
 /// Who asks: by its token, else by its certificate.

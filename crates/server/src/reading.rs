@@ -36,7 +36,8 @@ impl Reading {
     pub async fn begin(asked: &Asked, question: &str, about: Option<Uuid>) -> Result<Reading, Problem> {
         let turn = asked.turn().await?;
         let served = Arc::clone(asked.trail()?);
-        let (who, action) = (asked.who.clone(), asked.permission.name());
+        let (who, grant) = (asked.who.clone(), asked.grant()?);
+        let action = grant.permission.name();
         let record = access_record::begin(&who, action, &asked.request_id, question, about);
         let begin = match served.append_own(record).await? {
             Appended::Kept(receipt) => receipt.id,
@@ -45,7 +46,7 @@ impl Reading {
         asked.server.metrics.access_records(served.name(), 1);
         let counts = Counts { outcome: Outcome::BrokenOff, status: 0, rows: 0, bytes: 0, until: None };
         let ending = Ending { clerk: served.clerk(), who, action, begin, counts };
-        Ok(Reading { served, policy: asked.grant()?.policy.clone(), ending, turn })
+        Ok(Reading { served, policy: grant.policy.clone(), ending, turn })
     }
 
     /// The trail as it stands, as this reader may see it.

@@ -90,7 +90,7 @@ pub fn check(host: &Host, config: &Config) -> Result<Vec<String>, StartError> {
     let dir = config.dir.clone().unwrap_or_default();
     let found = folders(&dir)?;
     if dir.exists() {
-        Access::open(host, &dir)?;
+        Access::check(host, &dir)?;
     }
     Ok(found.into_keys().collect())
 }

@@ -43,7 +43,7 @@ async fn question(asked: &mut Asked) -> Result<String, Problem> {
         let what = "the body is of a form that is not read; send application/json";
         return Err(Problem::new(Kind::UnsupportedMediaType, what).field("Content-Type"));
     }
-    let body = std::mem::take(&mut asked.body);
+    let body = std::mem::take(asked.body.get_mut());
     let (bytes, _held) = body::collect(body, &asked.headers, &asked.server.config.limits, &asked.server.room).await?;
     let max = asked.server.config.limits.of_queries().text_bytes;
     // A text may be twice as long where everything in it is escaped, and more.
