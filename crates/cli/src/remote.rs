@@ -63,7 +63,10 @@ impl Remote {
             Failure::wrong_use(what).hint("write http(s)://HOST:7411, or http(s)://HOST:7411/v1/trails/NAME")
         };
         let mut base = Url::parse(trail).map_err(|error| wrong(&error.to_string()))?;
-        if base.query().is_some() || base.fragment().is_some() || base.password().is_some() || !base.username().is_empty()
+        if base.query().is_some()
+            || base.fragment().is_some()
+            || base.password().is_some()
+            || !base.username().is_empty()
         {
             return Err(wrong("it has more than host and path"));
         }
@@ -89,7 +92,9 @@ impl Remote {
     }
 
     fn url(&self, path: &str) -> Result<Url, Failure> {
-        self.base.join(path).map_err(|error| Failure::wrong_use(format!("{} cannot be asked for: {error}", plain(path))))
+        self.base
+            .join(path)
+            .map_err(|error| Failure::wrong_use(format!("{} cannot be asked for: {error}", plain(path))))
     }
 
     /// A path below the trail, with steps that may hold anything.
@@ -215,7 +220,9 @@ impl Remote {
                 None => request,
             };
             let pause = match request.send() {
-                Ok(response) if response.status().is_success() || response.status() == StatusCode::UNPROCESSABLE_ENTITY => {
+                Ok(response)
+                    if response.status().is_success() || response.status() == StatusCode::UNPROCESSABLE_ENTITY =>
+                {
                     let text = read(response).map_err(|error| self.broken(&error))?;
                     let told = serde_json::from_slice(&text).map_err(|error| self.unknown(&error))?;
                     return outcomes(records.len(), told).ok_or_else(|| self.unknown(&"receipts that do not add up"));
@@ -285,4 +292,3 @@ pub fn not_yet(trail: &str) -> Failure {
     let what = format!("{} is a server, and this verb works on a trail's folder alone", plain(trail));
     Failure::wrong_use(what).hint("append, search, sql, show, prove, stats and gaps work on servers too")
 }
-

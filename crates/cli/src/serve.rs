@@ -66,7 +66,8 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
 
 fn config(session: &Session, args: &Args) -> Result<Config, Failure> {
     // What is no Unicode is no value of a field.
-    let env = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let env =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let mut config = Config::read(&session.host, args.config.as_deref(), env).map_err(|error| refused(error.into()))?;
     if let Some(dir) = &args.dir {
         config.dir = Some(dir.clone());
@@ -96,7 +97,8 @@ fn tell(session: &Session, started: &Started) {
     let scheme = if started.tls { "https" } else { "http" };
     let mut said = String::new();
     if let Some(token) = &started.first_token {
-        said += "This server has no tokens yet. This one is an admin's: it gives others theirs, and reads no records.\n";
+        said +=
+            "This server has no tokens yet. This one is an admin's: it gives others theirs, and reads no records.\n";
         said += &format!("It is shown this once:\n\n  {}\n\n", token.reveal());
         said += "onrecord token create --dir DIR makes others, with DIR this server's.\n";
     }

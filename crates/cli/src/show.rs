@@ -69,7 +69,9 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
 fn on_server(session: &Session, args: &Args, remote: &Remote) -> Outcome {
     let Some(id) = args.id.as_ref().filter(|_| args.html.is_none() && !args.proof) else {
         let failure = Failure::wrong_use("a server shows one record, by its id or its index, as a document");
-        return Err(failure.hint("onrecord search finds those of a subject, a case or a trace; onrecord prove proves one"));
+        return Err(
+            failure.hint("onrecord search finds those of a subject, a case or a trace; onrecord prove proves one")
+        );
     };
     let document = remote.record(id)?;
     if session.json {

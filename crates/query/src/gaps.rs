@@ -106,10 +106,22 @@ pub struct Hole {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The time of the record before them.
-    #[serde(rename = "after", serialize_with = "times::serialize_option", deserialize_with = "times::deserialize_option", default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "after",
+        serialize_with = "times::serialize_option",
+        deserialize_with = "times::deserialize_option",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     pub after_ns: Option<i64>,
     /// The time of the record behind them.
-    #[serde(rename = "before", serialize_with = "times::serialize_option", deserialize_with = "times::deserialize_option", default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "before",
+        serialize_with = "times::serialize_option",
+        deserialize_with = "times::deserialize_option",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     pub before_ns: Option<i64>,
 }
 

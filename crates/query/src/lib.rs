@@ -90,8 +90,6 @@ pub use sample::{
 };
 pub use search::{After, Search};
 pub use statistics::Interval;
-pub use stats::{
-    CheckpointStats, ModelStats, ScrubStats, ScrubbedStats, ScrubbingStats, Sizes, Stats, WriterStats,
-};
+pub use stats::{CheckpointStats, ModelStats, ScrubStats, ScrubbedStats, ScrubbingStats, Sizes, Stats, WriterStats};
 pub use times::Span;
 pub use view::View;

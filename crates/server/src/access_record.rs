@@ -77,7 +77,11 @@ pub fn end(who: &Who, action: &str, begin: Uuid, counts: &Counts) -> Record {
     let number = |name: &str, n: u64| (name.to_owned(), Value::Number(Number::from_u64(n)));
     let mut context = vec![text("event", "end"), text("action", action), text("begin", &begin.to_string())];
     context.push(text("result", counts.outcome.name()));
-    context.extend([number("status", u64::from(counts.status)), number("rows", counts.rows), number("bytes", counts.bytes)]);
+    context.extend([
+        number("status", u64::from(counts.status)),
+        number("rows", counts.rows),
+        number("bytes", counts.bytes),
+    ]);
     if let Some(until) = counts.until {
         context.push(("covers".to_owned(), Value::map([number("from", 0), number("until", until)])));
     }

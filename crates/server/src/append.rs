@@ -14,8 +14,8 @@ use record::{Envelope, Limits, Part, Record};
 use serde_json::{Map, Value, json};
 use trail::{Intake, Outcome, Receipt, Refusal, receipt_json};
 
-use crate::asked::Asked;
 use crate::acknowledger::Acknowledged;
+use crate::asked::Asked;
 use crate::body::{self, Packing};
 use crate::off_the_loop;
 use crate::problem::{self, Kind, Problem};
@@ -180,7 +180,9 @@ fn stage(
 ) -> Result<Staged, Problem> {
     let unreadable = |error: std::io::Error| {
         if body::is_over(&error) {
-            let what = format!("the body is longer than the limit unpacked_bytes_max of {unpacked_max} bytes; split the batch");
+            let what = format!(
+                "the body is longer than the limit unpacked_bytes_max of {unpacked_max} bytes; split the batch"
+            );
             return Problem::new(Kind::TooLarge, what);
         }
         Problem::new(Kind::Malformed, "the body cannot be unpacked; pack it again").field("Content-Encoding")
@@ -191,7 +193,8 @@ fn stage(
     let mut position = 0;
     while let Some(item) = items.read_next().map_err(unreadable)? {
         if position == records_max {
-            let what = format!("a batch of more than {records_max} records is over the limit batch_records_max; split it");
+            let what =
+                format!("a batch of more than {records_max} records is over the limit batch_records_max; split it");
             return Err(Problem::new(Kind::TooLarge, what));
         }
         match item.record {
@@ -201,12 +204,9 @@ fn stage(
                     records.push(*record);
                     positions.push(position);
                 }
-                Err(missing) => refused.push(Refused {
-                    position,
-                    kind: "not-granted",
-                    field: None,
-                    reason: missing.public(),
-                }),
+                Err(missing) => {
+                    refused.push(Refused { position, kind: "not-granted", field: None, reason: missing.public() })
+                }
             },
             Err(fault) => refused.push(Refused::of_fault(position, fault)),
         }

@@ -76,7 +76,8 @@ impl Query {
     pub fn read(text: Option<&str>, known: &[&str]) -> Result<Query, Problem> {
         let text = text.unwrap_or_default();
         if text.len() > QUERY_BYTES_MAX {
-            let what = format!("the query string is longer than the limit of {QUERY_BYTES_MAX} bytes; POST sql instead");
+            let what =
+                format!("the query string is longer than the limit of {QUERY_BYTES_MAX} bytes; POST sql instead");
             return Err(Problem::new(problem::Kind::TooLarge, what));
         }
         let mut pairs: Vec<(String, String)> = Vec::new();
@@ -106,7 +107,9 @@ impl Query {
         match self.pairs.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str()) {
             None | Some("false" | "0") => Ok(false),
             Some("" | "true" | "1") => Ok(true),
-            Some(_) => Err(Problem::parameter(name, format!("{name} is neither true nor false; leave it out or say true"))),
+            Some(_) => {
+                Err(Problem::parameter(name, format!("{name} is neither true nor false; leave it out or say true")))
+            }
         }
     }
 

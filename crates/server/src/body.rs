@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http_body_util::BodyExt as _;
 use tokio::time::{Instant, timeout_at};
 
@@ -182,10 +182,15 @@ mod tests {
     fn packed_twice_is_not_read() {
         let with = |values: &[&'static str]| {
             let mut headers = HeaderMap::new();
-            values.iter().for_each(|value| drop(headers.append(CONTENT_ENCODING, value.parse().unwrap())));
+            values.iter().for_each(|value| {
+                assert!(!headers.append(CONTENT_ENCODING, value.parse().unwrap()) || values.len() > 1)
+            });
             Packing::of(&headers).ok()
         };
-        assert_eq!([with(&[]), with(&["GZIP"]), with(&["zstd"])], [Some(Packing::None), Some(Packing::Gzip), Some(Packing::Zstd)]);
+        assert_eq!(
+            [with(&[]), with(&["GZIP"]), with(&["zstd"])],
+            [Some(Packing::None), Some(Packing::Gzip), Some(Packing::Zstd)]
+        );
         assert_eq!([with(&["gzip, gzip"]), with(&["gzip", "gzip"]), with(&["br"])], [None, None, None]);
     }
 }

@@ -226,7 +226,8 @@ impl Config {
             Some(path) => of_file(host, path)?,
             None => toml::Table::new(),
         };
-        let mut of_env: Vec<(String, String)> = env.into_iter().filter(|(name, _)| name.starts_with(ENV_PREFIX)).collect();
+        let mut of_env: Vec<(String, String)> =
+            env.into_iter().filter(|(name, _)| name.starts_with(ENV_PREFIX)).collect();
         of_env.sort();
         for (name, value) in of_env {
             set(&mut table, &name, &value)?;
@@ -413,7 +414,10 @@ mod tests {
     fn what_is_wrong_is_told_by_its_field() {
         for (text, told) in [
             ("", "dir: no folder of trails is named"),
-            ("dir = 'x'\nlisten = '0.0.0.0:7411'", "listen: 0.0.0.0:7411 can be reached by others, and there is no TLS"),
+            (
+                "dir = 'x'\nlisten = '0.0.0.0:7411'",
+                "listen: 0.0.0.0:7411 can be reached by others, and there is no TLS",
+            ),
             ("dir = 'x'\n[limits]\nreads_max = 0", "limits.reads_max: it is 0; it must be from 1 to 256"),
             ("dir = 'x'\n[limits]\nreads_max = 'many'", "limits.reads_max: invalid type: string \"many\""),
             ("dir = 'x'\n[limits]\nread_max = 1", "limits.read_max: unknown field `read_max`"),

@@ -49,7 +49,8 @@ pub fn gaps(asked: Asked) -> Answering {
     Box::pin(async move {
         let (served, policy) = (asked.trail()?.clone(), asked.grant()?.policy.clone());
         if asked.grant()?.models != Names::All || asked.grant()?.tenants != Names::All {
-            let what = "a role that sees a part of the trail would see holes that are not there; ask with one that sees all";
+            let what =
+                "a role that sees a part of the trail would see holes that are not there; ask with one that sees all";
             return Err(Problem::new(Kind::Forbidden, what));
         }
         let now = asked.server.host.now_ns();

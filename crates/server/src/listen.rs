@@ -84,9 +84,8 @@ pub async fn serve(listening: Listening) {
         }
     }
     drop(listener);
-    let drained = timeout(Duration::from_secs(limits.drain_s_max), async {
-        while tasks.join_next().await.is_some() {}
-    });
+    let drained =
+        timeout(Duration::from_secs(limits.drain_s_max), async { while tasks.join_next().await.is_some() {} });
     if drained.await.is_err() {
         tracing::warn!(connections = tasks.len(), "closed connections whose requests did not end in time");
         tasks.shutdown().await;

@@ -36,7 +36,8 @@ pub fn checkpoint(asked: Asked) -> Answering {
 pub fn tile(asked: Asked) -> Answering {
     Box::pin(async move {
         let path = format!("tile/{}", asked.in_path("tile")?);
-        let none = || Problem::new(Kind::NotFound, "there is no such tile").hint("the checkpoint says how large the tree is");
+        let none =
+            || Problem::new(Kind::NotFound, "there is no such tile").hint("the checkpoint says how large the tree is");
         // One spelling of each, and none that leads to a file (T24): a path that does not parse is no tile's.
         let path: TilePath = path.parse().map_err(|_| none())?;
         let served = asked.trail()?.clone();

@@ -92,10 +92,18 @@ impl Metrics {
         registry.register("http_requests", "Requests answered", metrics.requests.clone());
         registry.register("http_request_seconds", "From a request's head to its answer's", metrics.seconds.clone());
         registry.register("connections", "Connections that are open", metrics.connections.clone());
-        registry.register("connections_closed_early", "Connections closed by a limit", metrics.connections_closed.clone());
+        registry.register(
+            "connections_closed_early",
+            "Connections closed by a limit",
+            metrics.connections_closed.clone(),
+        );
         registry.register("records_appended", "Records of requests, by what became of them", metrics.appended.clone());
         registry.register("access_records", "Access records written", metrics.access.clone());
-        registry.register("access_records_lost", "Access records that could not be written", metrics.access_lost.clone());
+        registry.register(
+            "access_records_lost",
+            "Access records that could not be written",
+            metrics.access_lost.clone(),
+        );
         registry.register("refusals", "Requests refused, by the kind of problem", metrics.refusals.clone());
         registry.register("in_flight_bytes", "Memory of bodies and records under way", metrics.in_flight.clone());
         registry.register("trail_records", "Records that are durable", metrics.records.clone());

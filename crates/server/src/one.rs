@@ -138,7 +138,10 @@ fn visible_about(view: &View, id: &str) -> Result<(BTreeSet<u64>, u64), Problem>
     let mut all = 0;
     for batch in view.sql(&format!("SELECT count(*) AS n FROM events WHERE {of}"))? {
         let batch = batch?;
-        all += (0..batch.num_rows()).map(|row| objects_of(&batch, row)).map(|text| number(&text, "n")).sum::<Result<u64, Problem>>()?;
+        all += (0..batch.num_rows())
+            .map(|row| objects_of(&batch, row))
+            .map(|text| number(&text, "n"))
+            .sum::<Result<u64, Problem>>()?;
     }
     Ok((visible, all))
 }
@@ -172,7 +175,8 @@ fn object(found: &Found) -> Result<Fields, Problem> {
     let unreadable = |error: &dyn std::fmt::Display| problem::damaged(error);
     let mut stamp = String::new();
     let canonical = found.stored.stamp.to_canonical();
-    record::write_json_value(&mut stamp, &mut record::cbor::Reader::new(&canonical)).map_err(|error| unreadable(&error))?;
+    record::write_json_value(&mut stamp, &mut record::cbor::Reader::new(&canonical))
+        .map_err(|error| unreadable(&error))?;
     let record = record::to_json(&found.stored).map_err(|error| unreadable(&error))?;
     let mut fields = vec![
         ("index", found.index.to_string()),

@@ -15,7 +15,9 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// The process answers.
 pub fn live(_: Asked) -> Answering {
-    Box::pin(async { Ok(([(CONTENT_TYPE, JSON), (CACHE_CONTROL, NO_STORE)], "{\"status\":\"live\"}\n").into_response()) })
+    Box::pin(async {
+        Ok(([(CONTENT_TYPE, JSON), (CACHE_CONTROL, NO_STORE)], "{\"status\":\"live\"}\n").into_response())
+    })
 }
 
 /// Every trail takes records. How many do not is told, and not which: anyone may ask.

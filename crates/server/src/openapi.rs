@@ -21,8 +21,7 @@ const TOKEN: &str = "token";
 const PROBLEM: &str = "Problem";
 
 /// Problems that any route may answer with.
-const ANYWHERE: [Kind; 6] =
-    [Kind::Malformed, Kind::Timeout, Kind::TooMany, Kind::Busy, Kind::Internal, Kind::Damaged];
+const ANYWHERE: [Kind; 6] = [Kind::Malformed, Kind::Timeout, Kind::TooMany, Kind::Busy, Kind::Internal, Kind::Damaged];
 
 /// The description as a document.
 pub fn document() -> OpenApi {
@@ -86,7 +85,8 @@ fn operation(route: &Route) -> OperationBuilder {
     for kind in problems(route) {
         let told = ContentBuilder::new().schema(Some(Ref::from_schema_name(PROBLEM)));
         let told = told.example(Some(crate::problem::Problem::new(kind, "what happened; what to do").document()));
-        let response = ResponseBuilder::new().description(kind.name()).content("application/problem+json", told.build());
+        let response =
+            ResponseBuilder::new().description(kind.name()).content("application/problem+json", told.build());
         operation = operation.response(kind.status().as_str(), response.build());
     }
     match route.need {
@@ -160,7 +160,8 @@ fn problem() -> RefOr<Schema> {
         let built = ObjectBuilder::new().schema_type(SchemaType::new(Type::String)).description(Some(says));
         RefOr::T(Schema::from(built.build()))
     };
-    let types: Vec<String> = Kind::all().map(|kind| format!("{}{}", crate::problem::TYPE_PREFIX, kind.name())).collect();
+    let types: Vec<String> =
+        Kind::all().map(|kind| format!("{}{}", crate::problem::TYPE_PREFIX, kind.name())).collect();
     let kind = ObjectBuilder::new().schema_type(SchemaType::new(Type::String)).enum_values(Some(types));
     let object = ObjectBuilder::new()
         .description(Some("RFC 9457"))
@@ -198,7 +199,8 @@ pub fn page() -> String {
             page.push_str("<table><tr><th>parameter</th><th>says</th><th>such as</th></tr>");
             for each in about.parameters {
                 let (name, says, example) = (escaped(each.name), escaped(each.says), escaped(each.example));
-                let _ = write!(page, "<tr><td><code>{name}</code></td><td>{says}</td><td><code>{example}</code></td></tr>");
+                let _ =
+                    write!(page, "<tr><td><code>{name}</code></td><td>{says}</td><td><code>{example}</code></td></tr>");
             }
             page.push_str("</table>");
         }
@@ -253,7 +255,10 @@ mod tests {
             let method = if route.method == Method::POST { "post" } else { "get" };
             let operation = &document["paths"][route.path.replace("{*", "{")][method];
             assert_eq!(operation["operationId"], route.about.id, "{}", route.path);
-            assert_eq!(operation["parameters"].as_array().map_or(0, Vec::len), route.names().count() + route.about.parameters.len());
+            assert_eq!(
+                operation["parameters"].as_array().map_or(0, Vec::len),
+                route.names().count() + route.about.parameters.len()
+            );
             assert!(route.about.answers.iter().any(|form| !form.example.is_empty()) || route.about.id == "tile");
             assert!(page().contains(&escaped(route.path)));
         }

@@ -52,7 +52,8 @@ impl Held {
         }
         let units = (bytes - self.rest).div_ceil(UNIT_BYTES);
         let full = || Problem::new(Kind::Busy, "requests under way fill the memory that they may; try again");
-        let taken = u32::try_from(units).ok().and_then(|units| self.room.units.clone().try_acquire_many_owned(units).ok());
+        let taken =
+            u32::try_from(units).ok().and_then(|units| self.room.units.clone().try_acquire_many_owned(units).ok());
         let taken = taken.ok_or_else(full)?;
         self.rest += units * UNIT_BYTES;
         self.rest -= bytes;

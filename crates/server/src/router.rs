@@ -28,9 +28,13 @@ pub fn router(server: &Arc<Server>) -> Router {
         let filter = if route.method == Method::POST { MethodFilter::POST } else { MethodFilter::GET };
         router = router.route(route.path, on(filter, answer));
     }
-    let header = |name, value| SetResponseHeaderLayer::if_not_present(HeaderName::from_static(name), HeaderValue::from_static(value));
+    let header = |name, value| {
+        SetResponseHeaderLayer::if_not_present(HeaderName::from_static(name), HeaderValue::from_static(value))
+    };
     router
-        .fallback(|| async { Problem::new(Kind::NotFound, "there is nothing at this path; /v1/docs lists what there is") })
+        .fallback(|| async {
+            Problem::new(Kind::NotFound, "there is nothing at this path; /v1/docs lists what there is")
+        })
         .method_not_allowed_fallback(|| async {
             Problem::new(Kind::MethodNotAllowed, "this path is not asked with this method; /v1/docs says with which")
         })

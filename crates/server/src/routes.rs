@@ -123,7 +123,11 @@ const PROOF: About = About {
 const SQL: About = About {
     id: "askInSql",
     summary: "Ask in SQL, which can only read.",
-    bodies: &[form("application/json", "The query", r#"{"query":"SELECT result.class, count(*) AS n FROM decisions GROUP BY 1"}"#)],
+    bodies: &[form(
+        "application/json",
+        "The query",
+        r#"{"query":"SELECT result.class, count(*) AS n FROM decisions GROUP BY 1"}"#,
+    )],
     answers: &[
         form(
             "application/json",
@@ -140,7 +144,11 @@ const SQL: About = About {
 const STATS: About = About {
     id: "stats",
     summary: "What the trail holds, in figures.",
-    answers: &[form("application/json", "The figures", r#"{"origin":"example.com/credit","records":950,"sealed":950}"#)],
+    answers: &[form(
+        "application/json",
+        "The figures",
+        r#"{"origin":"example.com/credit","records":950,"sealed":950}"#,
+    )],
     ..NONE
 };
 
@@ -152,7 +160,11 @@ const GAPS: About = About {
         text("until", "Findings until then", "today"),
         text("producer", "One producer alone", "credit-api"),
     ],
-    answers: &[form("application/json", "The report", r#"{"verdict":"NO HOLES","undeclared":0,"declared":0,"instances":[]}"#)],
+    answers: &[form(
+        "application/json",
+        "The report",
+        r#"{"verdict":"NO HOLES","undeclared":0,"declared":0,"instances":[]}"#,
+    )],
     ..NONE
 };
 

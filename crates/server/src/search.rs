@@ -93,9 +93,11 @@ impl Page {
                 columns.push(needed.to_owned());
             }
         }
-        let (after, below) = query.get("cursor").map(Cursor::read).transpose()?.map_or((None, None), |cursor| {
-            (Some(cursor.after), Some(cursor.below))
-        });
+        let (after, below) = query
+            .get("cursor")
+            .map(Cursor::read)
+            .transpose()?
+            .map_or((None, None), |cursor| (Some(cursor.after), Some(cursor.below)));
         let (since, until) = (span("since")?, span("until")?);
         let range = since.filter(|_| query.get("since").is_some_and(|text| text.contains("..")));
         if range.is_some() && until.is_some() {
@@ -193,7 +195,9 @@ mod tests {
             let cursor = Cursor { after: After { time_us, index: 7 }, below: 99 };
             assert_eq!(Cursor::read(&cursor.told()).unwrap(), cursor);
         }
-        for wrong in ["", "x", "!!", &BASE64.encode("2 1 1 1"), &BASE64.encode("1 1 1 1 OR 1=1"), &BASE64.encode("1 1 -1 1")] {
+        for wrong in
+            ["", "x", "!!", &BASE64.encode("2 1 1 1"), &BASE64.encode("1 1 1 1 OR 1=1"), &BASE64.encode("1 1 -1 1")]
+        {
             assert!(Cursor::read(wrong).is_err(), "{wrong}");
         }
     }

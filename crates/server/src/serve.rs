@@ -114,8 +114,7 @@ pub async fn start(host: &Host, config: Config, keys: &KeyFolder) -> Result<(Run
     let tls = acceptor.is_some();
     let server = Arc::new(Server::new(host.clone(), config, trails, access, metrics));
     let (stop, stopped) = watch::channel(false);
-    let listening =
-        Listening { listener, tls: acceptor, router: router(&server), limits, connections, stop: stopped };
+    let listening = Listening { listener, tls: acceptor, router: router(&server), limits, connections, stop: stopped };
     let task = tokio::spawn(listen::serve(listening));
     tokio::spawn(write_last_used(Arc::clone(&server), stop.subscribe()));
     tracing::info!(%address, tls, "listening");

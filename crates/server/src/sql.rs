@@ -48,7 +48,10 @@ async fn question(asked: &mut Asked) -> Result<String, Problem> {
     let max = asked.server.config.limits.of_queries().text_bytes;
     // A text may be twice as long where everything in it is escaped, and more.
     if bytes.len() > 8 * max {
-        return Err(Problem::new(Kind::TooLarge, format!("the query is longer than the limit of {max} bytes; shorten it")));
+        return Err(Problem::new(
+            Kind::TooLarge,
+            format!("the query is longer than the limit of {max} bytes; shorten it"),
+        ));
     }
     let question: Result<Question, _> = serde_json::from_slice(&bytes);
     let question = question.map_err(|error| {
@@ -56,7 +59,11 @@ async fn question(asked: &mut Asked) -> Result<String, Problem> {
         Problem::new(Kind::Malformed, what).field("query")
     })?;
     if question.query.len() > max {
-        return Err(Problem::new(Kind::TooLarge, format!("the query is longer than the limit of {max} bytes; shorten it")).field("query"));
+        return Err(Problem::new(
+            Kind::TooLarge,
+            format!("the query is longer than the limit of {max} bytes; shorten it"),
+        )
+        .field("query"));
     }
     Ok(question.query)
 }

@@ -91,7 +91,13 @@ pub struct Form {
 
 impl Route {
     /// A route that needs a permission.
-    pub const fn new(method: Method, path: &'static str, permission: Permission, handler: Handler, about: About) -> Route {
+    pub const fn new(
+        method: Method,
+        path: &'static str,
+        permission: Permission,
+        handler: Handler,
+        about: About,
+    ) -> Route {
         Route { method, path, need: Need::Permission(permission), handler, about }
     }
 

@@ -35,7 +35,8 @@ pub fn acceptor(host: &Host, tls: &Tls) -> Result<TlsAcceptor, TlsError> {
     let chain = certificates(host, &tls.cert, "tls.cert")?;
     let key = read(host, &tls.key, "tls.key")?;
     let of_key = |cause: String| TlsError { field: "tls.key", path: tls.key.clone(), cause };
-    let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| of_key(format!("it holds no private key: {error}")))?;
+    let key =
+        PrivateKeyDer::from_pem_slice(&key).map_err(|error| of_key(format!("it holds no private key: {error}")))?;
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
     let builder = builder.map_err(|error| of_cert(error.to_string()))?;
@@ -69,5 +70,9 @@ fn read(host: &Host, path: &Path, field: &'static str) -> Result<Vec<u8>, TlsErr
     let wrong = |cause: String| TlsError { field, path: path.to_owned(), cause };
     let bytes = host.read_if_there(path, "tls").map_err(|error| wrong(error.to_string()))?;
     let bytes = bytes.ok_or_else(|| wrong("it is not there".to_owned()))?;
-    if bytes.len() > FILE_BYTES_MAX { Err(wrong("it is too large for what it should be".to_owned())) } else { Ok(bytes) }
+    if bytes.len() > FILE_BYTES_MAX {
+        Err(wrong("it is too large for what it should be".to_owned()))
+    } else {
+        Ok(bytes)
+    }
 }

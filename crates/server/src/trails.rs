@@ -178,7 +178,8 @@ impl Trails {
 
     /// Closes all of them, each as well as it can be; what could not be done is told.
     pub fn close(&self, host: &Host) -> Vec<String> {
-        let closed = self.iter().map(|served| served.close(host).map_err(|why| format!("trail {}: {why}", served.name())));
+        let closed =
+            self.iter().map(|served| served.close(host).map_err(|why| format!("trail {}: {why}", served.name())));
         closed.filter_map(Result::err).collect()
     }
 }
@@ -193,7 +194,22 @@ mod tests {
         for good in ["default", "credit-risk", "eu.credit_2", "7"] {
             assert!(is_name(good), "{good}");
         }
-        for bad in ["", "-", ".", "..", "../x", "a/b", "a\\b", ".hidden", "a\0", "a b", "é", "%2e%2e", "access", &"a".repeat(65)] {
+        for bad in [
+            "",
+            "-",
+            ".",
+            "..",
+            "../x",
+            "a/b",
+            "a\\b",
+            ".hidden",
+            "a\0",
+            "a b",
+            "é",
+            "%2e%2e",
+            "access",
+            &"a".repeat(65),
+        ] {
             assert!(!is_name(bad), "{bad}");
         }
     }

@@ -82,6 +82,10 @@ fn steady(run: &Run, up: &Up<'_>) -> String {
     plain(&format!("exit {}\n-- out\n{}-- err\n{}", run.code, run.out, run.err)).replace(&up.base, "[SERVER]")
 }
 
+fn texts(args: &[String]) -> Vec<&str> {
+    args.iter().map(String::as_str).collect()
+}
+
 /// The verbs that take a server say the same there as over the trail's folder.
 #[test]
 fn verbs_say_the_same_of_a_server_as_of_a_folder() {
@@ -94,11 +98,13 @@ fn verbs_say_the_same_of_a_server_as_of_a_folder() {
     assert!(appended.code == 0 && appended.out.starts_with("appended 950 records; "), "{}", appended.told());
     let again = up.run(&writer, &["append", &of_server, GERMAN_CREDIT, "--json"]).json();
     assert_eq!((&again["summary"]["taken"], &again["summary"]["again"]), (&0.into(), &950.into()));
-    let receipts = up.run_on(&writer, &["append", &of_server, "--receipts", "-q"], &(decision(1) + "{\"no\":1}\n" + &decision(2)));
+    let receipts =
+        up.run_on(&writer, &["append", &of_server, "--receipts", "-q"], &(decision(1) + "{\"no\":1}\n" + &decision(2)));
     assert_eq!((receipts.code, receipts.out.lines().count()), (4, 2), "{}", receipts.told());
     assert!(receipts.err.contains("stdin:2: no: no record has this field"), "{}", receipts.err);
     let where_ = ["--where", "inputs.age > 60", "--limit", "3"];
-    let sql = "SELECT result.class, count(*) AS n FROM decisions WHERE model.name = 'credit-risk' GROUP BY 1 ORDER BY 1";
+    let sql =
+        "SELECT result.class, count(*) AS n FROM decisions WHERE model.name = 'credit-risk' GROUP BY 1 ORDER BY 1";
     for args in [
         [&["-q", "search", "TRAIL"][..], &where_].concat(),
         [&["-q", "search", "TRAIL", "--format", "csv", "--columns", "id,inputs.age"][..], &where_].concat(),
@@ -110,10 +116,13 @@ fn verbs_say_the_same_of_a_server_as_of_a_folder() {
         vec!["-q", "gaps", "TRAIL"],
         vec!["-q", "gaps", "TRAIL", "--json"],
     ] {
-        let with = |trail: &str| args.iter().map(|arg| if *arg == "TRAIL" { trail.to_owned() } else { (*arg).to_owned() }).collect::<Vec<_>>();
+        let with = |trail: &str| {
+            args.iter()
+                .map(|arg| if *arg == "TRAIL" { trail.to_owned() } else { (*arg).to_owned() })
+                .collect::<Vec<_>>()
+        };
         let (server, folder) = (with(&of_server), with("served/credit"));
-        let of = |args: &Vec<String>| args.iter().map(String::as_str).collect::<Vec<_>>();
-        let (server, folder) = (up.run(&auditor, &of(&server)), place.run(&of(&folder)));
+        let (server, folder) = (up.run(&auditor, &texts(&server)), place.run(&texts(&folder)));
         assert_eq!((server.code, &server.out, &server.err), (folder.code, &folder.out, &folder.err), "{args:?}");
     }
     let proof = up.run(&auditor, &["prove", &of_server, "0", "-o", "d.tlog-proof"]);
@@ -121,11 +130,16 @@ fn verbs_say_the_same_of_a_server_as_of_a_folder() {
     let shown = up.run(&auditor, &["show", &of_server, "0", "--json"]).json();
     assert_eq!((&shown["index"], &shown["document"]), (&0.into(), &"record".into()));
     let stats = up.run(&auditor, &["stats", &of_server, "--json"]).json();
-    assert_eq!((&stats["kinds"]["decision"], &stats["writer"]["settle_error"]), (&602.into(), &serde_json::Value::Null));
+    assert_eq!(
+        (&stats["kinds"]["decision"], &stats["writer"]["settle_error"]),
+        (&602.into(), &serde_json::Value::Null)
+    );
     assert!(up.run(&auditor, &["stats", &of_server]).out.contains("writer        running, "));
     assert_eq!(up.end(), 0);
     // Everything that was asked of the server is on record, and nothing that was asked of the folder.
-    let asked = place.run(&["-q", "sql", "served/credit", "SELECT count(*) AS n FROM events WHERE kind = 'access'", "--json"]).json();
+    let asked = place
+        .run(&["-q", "sql", "served/credit", "SELECT count(*) AS n FROM events WHERE kind = 'access'", "--json"])
+        .json();
     assert_eq!(asked["n"], 16, "seven questions and a record, a begin and an end each");
 }
 
@@ -153,7 +167,7 @@ fn what_does_not_work_on_a_server_says_so() {
     ] {
         let args: Vec<String> = args.iter().map(|arg| arg.replace("SERVER", &up.base)).collect();
         let shown: Vec<String> = args.iter().map(|arg| arg.replace(&up.base, "[SERVER]")).collect();
-        said += &format!("$ onrecord {}\n{}\n", shown.join(" "), of(token, &args.iter().map(String::as_str).collect::<Vec<_>>()));
+        said += &format!("$ onrecord {}\n{}\n", shown.join(" "), of(token, &texts(&args)));
     }
     insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
         insta::assert_snapshot!(said)
@@ -179,7 +193,8 @@ fn a_configuration_is_checked_by_the_names_of_its_fields() {
 #[test]
 fn a_killed_server_has_kept_what_it_acknowledged() {
     let long = std::env::var_os("ONRECORD_TEST_LONG").is_some();
-    let (rounds, clients, span) = if long { (20, 64, Duration::from_secs(3)) } else { (2, 12, Duration::from_millis(700)) };
+    let (rounds, clients, span) =
+        if long { (20, 64, Duration::from_secs(3)) } else { (2, 12, Duration::from_millis(700)) };
     let place = Place::new();
     assert_eq!(place.run(&["init", "served/default"]).code, 0);
     let (writer, auditor) = (token(&place, "writer"), token(&place, "auditor"));
@@ -209,7 +224,8 @@ fn a_killed_server_has_kept_what_it_acknowledged() {
                 let client = reqwest::blocking::Client::new();
                 let mut read = 0;
                 while !stop.load(Ordering::Acquire) {
-                    let request = client.get(format!("{}/v1/trails/default/records?limit=5", up.base)).bearer_auth(&auditor);
+                    let request =
+                        client.get(format!("{}/v1/trails/default/records?limit=5", up.base)).bearer_auth(&auditor);
                     match request.send().and_then(|response| response.error_for_status()?.text()) {
                         Ok(_) => read += 1,
                         Err(_) => break,

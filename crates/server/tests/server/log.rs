@@ -87,9 +87,10 @@ async fn paths_lead_to_tiles_alone() {
         "//v1/trails/default/log/checkpoint",
     ] {
         // By hand, as a client would tidy the path up.
-        let (status, text) = crate::hostile::raw(&address, &format!(
-            "GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {reader}\r\nconnection: close\r\n\r\n"
-        ))
+        let (status, text) = crate::hostile::raw(
+            &address,
+            &format!("GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {reader}\r\nconnection: close\r\n\r\n"),
+        )
         .await;
         assert!(status == 404 || status == 400, "{path}: {status} {text}");
         assert!(!text.contains("log_key") && !text.contains("root:"), "{path}: {text}");

@@ -38,7 +38,8 @@ impl MakeWriter<'_> for Kept {
 async fn a_masked_value_is_nowhere() {
     let logged = Kept::default();
     // The one test of this process that keeps the log.
-    tracing_subscriber::fmt().with_writer(logged.clone()).with_max_level(tracing::Level::TRACE).init();
+    let log = server::config::Log { level: server::config::LogLevel::Debug, ..Default::default() };
+    server::logging::begin_to(&log, logged.clone());
     let place = Place::with(&["default"]);
     place.write(
         "access/access.toml",
@@ -54,7 +55,8 @@ async fn a_masked_value_is_nowhere() {
         "inputs": {"name": CANARY, "account": format!("{CANARY}-{CANARY}"), "age": 30},
         "subject": {"id": CANARY, "case": CANARY},
     });
-    let late = json!({"kind": "oversight", "about": id(0), "subject": {"id": CANARY}, "output": {"before": 1, "after": 0}});
+    let late =
+        json!({"kind": "oversight", "about": id(0), "subject": {"id": CANARY}, "output": {"before": 1, "after": 0}});
     let lines = format!("{record}\n{late}\n{}", decision(1));
     assert_eq!(up.append("default", &writer, lines).await.status(), 200);
     // What is refused names the field, and no value of another record.
@@ -79,8 +81,11 @@ async fn a_masked_value_is_nowhere() {
             "log/checkpoint".to_owned(),
             "log/tile/entries/000.p/1".to_owned(),
         ] {
-            for accept in ["application/json", "application/x-ndjson", "text/csv", "application/vnd.apache.arrow.stream"] {
-                let request = up.ask(Method::GET, &format!("/v1/trails/default/{path}"), token).header("accept", accept);
+            for accept in
+                ["application/json", "application/x-ndjson", "text/csv", "application/vnd.apache.arrow.stream"]
+            {
+                let request =
+                    up.ask(Method::GET, &format!("/v1/trails/default/{path}"), token).header("accept", accept);
                 let response = request.send().await.unwrap();
                 let status = response.status();
                 let bytes = response.bytes().await.unwrap();
@@ -116,7 +121,11 @@ async fn a_masked_value_is_nowhere() {
     assert!(masked["masked"] == true && !hash.contains(CANARY), "{masked}");
     up.down().await;
     let log = String::from_utf8_lossy(&logged.0.lock().unwrap()).into_owned();
-    assert!(log.contains("answered") && !log.contains(CANARY), "{}", log.lines().find(|line| line.contains(CANARY)).unwrap_or_default());
+    assert!(
+        log.contains("answered") && !log.contains(CANARY),
+        "{}",
+        log.lines().find(|line| line.contains(CANARY)).unwrap_or_default()
+    );
     for token in [&writer, &analyst, &auditor] {
         assert!(!log.contains(token.as_str()));
     }

@@ -39,7 +39,8 @@ async fn each_read_is_a_pair_and_reading_them_is_no_chain() {
     assert_eq!(begins[2]["asked"], "SELECT count(*) FROM events");
     assert_eq!((&begins[0]["role"], &begins[0]["from"]), (&"auditor".into(), &"127.0.0.1".into()));
     let of = |begin: usize| {
-        let (index, record) = records.iter().filter(|(_, record)| record["context"]["event"] == "begin").nth(begin).unwrap();
+        let (index, record) =
+            records.iter().filter(|(_, record)| record["context"]["event"] == "begin").nth(begin).unwrap();
         let snapshot = place.snapshot("default");
         let stamp_id = snapshot.get(*index).unwrap().unwrap().stored.stamp.id.to_string();
         (record, ends.iter().find(|end| end["begin"] == stamp_id.as_str()).unwrap())

@@ -27,7 +27,8 @@ async fn records_come_in_every_form() {
     let (status, told) = post("application/json; charset=utf-8", None, decision(0).into_bytes()).await;
     assert_eq!((status, &told["receipts"][0]["again"], &told["receipts"][0]["index"]), (200, &true.into(), &0.into()));
     // An array with what is no record in the middle of it: the others are taken.
-    let array = format!("[{},{{\"kind\":\"decision\",\"inputs\":{{\"a\":{{\"$f64\":\"x\"}}}}}},{}]", decision(1), decision(2));
+    let array =
+        format!("[{},{{\"kind\":\"decision\",\"inputs\":{{\"a\":{{\"$f64\":\"x\"}}}}}},{}]", decision(1), decision(2));
     let (status, told) = post("application/json", None, array.into_bytes()).await;
     let indices: Vec<&Value> = told["receipts"].as_array().unwrap().iter().map(|receipt| &receipt["index"]).collect();
     assert_eq!((status, indices), (200, vec![&1.into(), &2.into()]));
@@ -78,9 +79,15 @@ async fn a_receipt_that_waited_for_the_seal_proves_itself() {
     for receipt in told["receipts"].as_array().unwrap() {
         let proof = TlogProof::parse(receipt["proof"].as_str().unwrap().as_bytes()).unwrap();
         let signed = SignedCheckpoint::open_note(proof.checkpoint, std::slice::from_ref(&key)).unwrap();
-        let digest: Vec<u8> = (0..64).step_by(2).map(|at| u8::from_str_radix(&receipt["digest"].as_str().unwrap()[at..at + 2], 16).unwrap()).collect();
+        let digest: Vec<u8> = (0..64)
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&receipt["digest"].as_str().unwrap()[at..at + 2], 16).unwrap())
+            .collect();
         let (size, root) = (signed.checkpoint().size(), signed.checkpoint().root());
-        assert_eq!(verify_inclusion(&leaf_hash(&digest), receipt["index"].as_u64().unwrap(), size, &root, &proof.path), Ok(()));
+        assert_eq!(
+            verify_inclusion(&leaf_hash(&digest), receipt["index"].as_u64().unwrap(), size, &root, &proof.path),
+            Ok(())
+        );
     }
     up.down().await;
 }
@@ -108,8 +115,12 @@ async fn what_was_recorded_is_found_page_by_page_and_in_every_form() {
     }
     assert_eq!((pages, seen.len()), (3, 25));
     assert_eq!(seen, (0..25).rev().map(id).collect::<Vec<_>>());
-    let found = up.json("/v1/trails/default/records?where=inputs.income%20%3D%2042003&subject=customer-3", &auditor).await;
-    assert_eq!((&found["records"][0]["inputs"]["income"], found["records"].as_array().unwrap().len()), (&42_003.into(), 1));
+    let found =
+        up.json("/v1/trails/default/records?where=inputs.income%20%3D%2042003&subject=customer-3", &auditor).await;
+    assert_eq!(
+        (&found["records"][0]["inputs"]["income"], found["records"].as_array().unwrap().len()),
+        (&42_003.into(), 1)
+    );
     for (accept, begins) in [
         ("text/csv", &b"index,output\r\n"[..]),
         ("application/x-ndjson", b"{\"index\":"),
@@ -143,7 +154,9 @@ async fn one_record_is_shown_with_what_is_about_it_proved_and_counted() {
     assert_eq!(kinds, ["access", "outcome"]);
     let by_index = up.json("/v1/trails/default/records/1", &auditor).await;
     assert_eq!(by_index["digest"], shown["digest"]);
-    for (path, status) in [("records/99", 404), ("records/nonsense", 400), ("records/0190a5c2-7b1e-7c3a-9d55-000000000000", 404)] {
+    for (path, status) in
+        [("records/99", 404), ("records/nonsense", 400), ("records/0190a5c2-7b1e-7c3a-9d55-000000000000", 404)]
+    {
         assert_eq!(up.get(&format!("/v1/trails/default/{path}"), &auditor).await.status(), status, "{path}");
     }
     let proof = crate::place::until("the seal", async || {

@@ -55,13 +55,20 @@ async fn a_service_is_known_by_its_certificate() {
         let builder = Client::builder().tls_certs_only([Certificate::from_pem(servers.pem.as_bytes()).unwrap()]);
         let builder = builder.timeout(Duration::from_secs(10));
         match identity {
-            Some((cert, key)) => builder.identity(Identity::from_pem((cert + &key).as_bytes()).unwrap()).build().unwrap(),
+            Some((cert, key)) => {
+                builder.identity(Identity::from_pem((cert + &key).as_bytes()).unwrap()).build().unwrap()
+            }
             None => builder.build().unwrap(),
         }
     };
     let append = async |client: Client| {
         let request = client.post(format!("{base}/v1/trails/default/records"));
-        request.header("content-type", "application/json").body(decision(0)).send().await.map(|response| response.status().as_u16())
+        request
+            .header("content-type", "application/json")
+            .body(decision(0))
+            .send()
+            .await
+            .map(|response| response.status().as_u16())
     };
     assert_eq!(append(client(Some(signed(&clients, "scorer.example")))).await.unwrap(), 200);
     assert_eq!(append(client(Some(signed(&clients, "other.example")))).await.unwrap(), 401);

@@ -49,8 +49,8 @@ async fn nothing_is_answered_that_is_not_granted() {
     let place = Place::with(&["mine", "other"]);
     let tokens: Vec<(&str, String)> = GRANTED.iter().map(|(role, _)| (*role, place.token(role, "mine"))).collect();
     let everywhere: Vec<(&str, String)> = GRANTED.iter().map(|(role, _)| (*role, place.token(role, "*"))).collect();
-    let up = place.up().await;
     let writer = place.token("writer", "*");
+    let up = place.up().await;
     for trail in ["mine", "other"] {
         assert_eq!(up.append(trail, &writer, decision(0)).await.status(), 200);
     }
@@ -73,7 +73,9 @@ async fn nothing_is_answered_that_is_not_granted() {
                 // It may append, and a decision is not what it may append.
                 (true, "model-owner", "append") => assert_eq!(status, 422, "{what}"),
                 (true, ..) => assert_eq!(status, 200, "{what}"),
-                (false, ..) => assert_eq!((status, &told["type"]), (403, &"urn:onrecord:problem:forbidden".into()), "{what}"),
+                (false, ..) => {
+                    assert_eq!((status, &told["type"]), (403, &"urn:onrecord:problem:forbidden".into()), "{what}")
+                }
             }
             granted += usize::from(may);
             if !route.of_trail() {
@@ -143,7 +145,8 @@ async fn a_reader_of_one_model_sees_one_model() {
     let lines = decision(0) + &decision(1).replace("credit-risk", "pricing");
     assert_eq!(up.append("default", &writer, lines).await.status(), 200);
     let found = up.json("/v1/trails/default/records?kind=all", &of_one).await;
-    let ids: Vec<&str> = found["records"].as_array().unwrap().iter().map(|record| record["id"].as_str().unwrap()).collect();
+    let ids: Vec<&str> =
+        found["records"].as_array().unwrap().iter().map(|record| record["id"].as_str().unwrap()).collect();
     assert_eq!(ids, [id(1)]);
     for (path, status) in [
         (format!("records/{}", id(0)), 404),
