@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use host::{FileError, Host};
+use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
 use crate::acts::{Act, ActError, Acts, Approved, Proposal};
@@ -14,6 +15,7 @@ use crate::certificate;
 use crate::failures::Failures;
 use crate::folder::{AccessFolder, SETTINGS_FILE};
 use crate::grant::{Asked, Grant, Rules};
+use crate::names::is_name;
 use crate::permission::Permission;
 use crate::principal::{Principal, PrincipalKind, Resource};
 use crate::refused::{Reason, Refused};
@@ -75,6 +77,8 @@ pub struct Access {
     pub(crate) rules: ArcSwap<Rules>,
     tokens: Tokens,
     pub(crate) acts: Acts,
+    /// Held while policies change.
+    pub(crate) changing: Mutex<()>,
     remembered: Remembered,
     sessions: Sessions,
     failures: Failures,
@@ -109,6 +113,7 @@ impl Access {
             rules: ArcSwap::from_pointee(rules(&folder, site, settings, host.random())?),
             tokens: Tokens::open(host, server_folder)?,
             acts: Acts::open(host, server_folder)?,
+            changing: Mutex::default(),
             remembered: Remembered::default(),
             sessions: Sessions::new(host),
             failures: Failures::default(),
@@ -150,7 +155,8 @@ impl Access {
         done
     }
 
-    /// Whether a principal may, and what it may see or append then.
+    /// Whether a principal may, and what it may see or append then. Where it [takes two](Permission::takes_two), what is
+    /// granted is to propose or to agree, and not to do it.
     ///
     /// # Errors
     /// [`Refused`], which says what was missing.
@@ -257,6 +263,8 @@ impl Access {
     pub fn person(&self, subject: &str, name: &str, groups: &[String]) -> Principal {
         let rules = self.rules.load();
         let given = rules.settings.groups.iter().filter(|rule| groups.contains(&rule.group));
+        // What people call themselves is theirs to choose, and may be nothing.
+        let name = if is_name(name) { name } else { subject };
         Principal {
             id: format!("person:{subject}"),
             kind: PrincipalKind::Person,

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::folder::AccessFolder;
 use crate::grant::Grant;
+use crate::names::is_same_name;
 use crate::permission::Permission;
 use crate::refused::{Reason, Refused};
 use crate::store::{Store, StoreError, Stored};
@@ -144,7 +145,7 @@ pub enum ActError {
         /// What is wrong.
         cause: String,
     },
-    /// [`PENDING_MAX`] wait already.
+    /// As many wait as may.
     #[error("{PENDING_MAX} acts wait for an answer, the limit; answer some first")]
     TooMany,
     /// The file could not be read or changed.
@@ -331,8 +332,7 @@ impl Party {
 
     /// Whether both are one, or one person under two credentials.
     fn is_same(&self, other: &Party) -> bool {
-        let name = |party: &Party| party.name.trim().to_lowercase();
-        self.id == other.id || name(self) == name(other)
+        self.id == other.id || is_same_name(&self.name, &other.name)
     }
 }
 

@@ -174,17 +174,19 @@ fn add(set: &mut PolicySet, validator: &Validator, source: &Source) -> Result<()
     })?;
     let checked = validator.validate(&parsed, ValidationMode::Strict);
     if let Some(error) = checked.validation_errors().next() {
-        return Err(wrong(&source.file, &source.text, error, error));
+        let mut wrong = wrong(&source.file, &source.text, error, error);
+        // The validator guesses a name that was meant, another one each time.
+        if let PolicyError::Wrong { hint, .. } = &mut wrong {
+            *hint = Some("the words that policies may use are in access.cedarschema".to_owned());
+        }
+        return Err(wrong);
     }
     if let Some(template) = parsed.templates().next() {
-        let line = 1 + source
-            .text
-            .find("?principal")
-            .or(source.text.find("?resource"))
-            .map_or(0, |at| lines(&source.text, at).0 - 1);
+        let slot = source.text.find("?principal").or_else(|| source.text.find("?resource"));
+        let (line, column) = lines(&source.text, slot.unwrap_or(0));
         let what = format!("{} is a template, which nothing links", template.id());
         let hint = Some("name the principal and resource in the policy".to_owned());
-        return Err(PolicyError::Wrong { file: source.file.clone(), line, column: 1, what, hint });
+        return Err(PolicyError::Wrong { file: source.file.clone(), line, column, what, hint });
     }
     let file = source.file.file_name().unwrap_or_default().to_string_lossy();
     let mut policies: Vec<&Policy> = parsed.policies().collect();

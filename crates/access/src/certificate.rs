@@ -20,7 +20,7 @@ pub(crate) struct CertificateRule {
     dns: Option<String>,
     /// A subject alternative name that is a URI, such as a SPIFFE id, compared to the byte.
     uri: Option<String>,
-    /// The whole subject in the form of RFC 4514, such as `CN=scorer,O=Example`, compared to the byte.
+    /// The whole subject in the certificate's order, such as `O=Example, CN=scorer`, compared to the byte.
     subject: Option<String>,
     pub roles: Vec<Assignment>,
 }
@@ -54,7 +54,11 @@ impl CertificateRule {
         if let Some(uri) = &self.uri {
             return names.iter().any(|name| matches!(name, GeneralName::URI(it) if it == uri));
         }
-        self.subject.as_ref().is_some_and(|subject| certificate.subject().to_string() == *subject)
+        // Written out, a value that holds what stands between values would read as several.
+        let plain = |value: &str| !value.contains([',', '=', '+', '"', '\\', '\n']);
+        let mut values = certificate.subject().iter_attributes().map(|attribute| attribute.as_str());
+        let subject = self.subject.as_ref().filter(|_| values.all(|value| value.is_ok_and(plain)));
+        subject.is_some_and(|subject| certificate.subject().to_string() == *subject)
     }
 }
 

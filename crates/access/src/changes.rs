@@ -11,6 +11,7 @@ use crate::acts::{Act, ActError, Approved, Proposal};
 use crate::cedar::{On, PolicyError, Question, Source};
 use crate::folder::{AccessFolder, SETTINGS_FILE};
 use crate::grant::Grant;
+use crate::names::is_same_name;
 use crate::permission::Permission;
 use crate::principal::{Principal, Resource};
 use crate::refused::{Reason, Refused};
@@ -160,6 +161,9 @@ impl Access {
     }
 
     fn may_give(&self, by: &Principal, spec: &TokenSpec, approved: bool, now_ns: i64) -> bool {
+        if is_same_name(&by.name, &spec.name) {
+            return false;
+        }
         let rules = self.rules.load();
         let on = On::Role { role: spec.assignment.role.name(), holder: &spec.name, approved };
         by.assignments.iter().filter(|assignment| assignment.is_in_time(now_ns)).any(|assignment| {
@@ -192,6 +196,8 @@ impl Access {
     pub fn carry_out_policy(&self, approved: &Approved, now_ns: i64) -> Result<(), ChangeError> {
         let change: PolicyChange = said(approved, Permission::ManagePolicy)?;
         let folder = AccessFolder::of(&self.server_folder);
+        // Of two changes at once the second is made of what the first has left.
+        let _one_at_a_time = self.changing.lock();
         let rules = self.rules_with(&change)?;
         self.acts.done(approved, now_ns)?;
         put(self, &folder, &change).map_err(AccessError::from)?;

@@ -114,7 +114,7 @@ impl Rules {
             return Err(if with_purpose { Reason::Purpose } else { Reason::Policy });
         }
         let models = match asked.resource.model {
-            Some(model) => Names::of([model]).map_err(|_| Reason::Model)?,
+            Some(model) => Names::These([model.to_owned()].into()),
             None => assignment.models.clone(),
         };
         Ok(Grant {

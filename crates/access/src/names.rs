@@ -88,6 +88,11 @@ pub(crate) fn is_name(name: &str) -> bool {
     !name.trim().is_empty() && name.len() <= NAME_BYTES_MAX && !name.chars().any(char::is_control)
 }
 
+/// Whether two names are one to who reads them.
+pub(crate) fn is_same_name(a: &str, b: &str) -> bool {
+    a.trim().to_lowercase() == b.trim().to_lowercase()
+}
+
 impl TryFrom<Vec<String>> for Names {
     type Error = NamesError;
 

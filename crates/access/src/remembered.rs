@@ -6,9 +6,10 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::grant::{Asked, Grant, Rules};
+use crate::names::NAME_BYTES_MAX;
 use crate::permission::Permission;
 use crate::principal::Principal;
-use crate::refused::Refused;
+use crate::refused::{PURPOSE_BYTES_MAX, Refused};
 
 /// How long an answer holds. A policy that looks at the time is that late at most.
 const HOLDS_NS: i64 = 1_000_000_000;
@@ -40,6 +41,13 @@ struct Answer {
 impl Remembered {
     /// What the rules say, or said less than a second ago.
     pub fn decide(&self, rules: &Rules, asked: &Asked<'_>) -> Result<Grant, Refused> {
+        let long = |text: Option<&str>, max: usize| text.is_some_and(|text| text.len() > max);
+        if long(asked.resource.trail, NAME_BYTES_MAX)
+            || long(asked.resource.model, NAME_BYTES_MAX)
+            || long(asked.purpose, PURPOSE_BYTES_MAX)
+        {
+            return rules.decide(asked);
+        }
         let key = Key {
             principal: asked.principal.clone(),
             permission: asked.permission,

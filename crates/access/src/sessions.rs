@@ -74,7 +74,7 @@ impl Sessions {
         } else if known.len() >= SESSIONS_MAX {
             end_oldest(&mut known, |_| true);
         }
-        known.insert(hash(&*id), Session { principal, csrf: *csrf, made: now, used: now });
+        known.insert(hash(&id), Session { principal, csrf: *csrf, made: now, used: now });
         NewSession { id: Zeroizing::new(hex(&*id)), csrf: Zeroizing::new(hex(&*csrf)) }
     }
 
@@ -83,9 +83,9 @@ impl Sessions {
         let id = Zeroizing::new(from_hex::<32>(id).ok_or(Reason::Malformed)?);
         let now = self.host.monotonic();
         let mut known = self.known.lock();
-        let session = known.get_mut(&hash(&*id)).ok_or(Reason::Unknown)?;
+        let session = known.get_mut(&hash(&id)).ok_or(Reason::Unknown)?;
         if session.is_over(now) {
-            known.remove(&hash(&*id));
+            known.remove(&hash(&id));
             return Err(Reason::Expired);
         }
         session.used = now;

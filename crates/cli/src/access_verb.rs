@@ -56,7 +56,7 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
         .map_err(|error| Failure::wrong_use(format!("{}: {error}", args.file.display())))?;
     let access = Access::check(&session.host, args.server.folder()?).map_err(|error| match error {
         access::AccessError::Store(_) | access::AccessError::File(_) => Failure::of(Exit::CouldNot, &error),
-        _ => Failure::wrong_use(error.to_string()),
+        _ => Failure::of(Exit::WrongUse, &error),
     })?;
     let tested = expectations
         .test(&access, session.host.now_ns())

@@ -77,13 +77,13 @@ impl TableProvider for Records {
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        // Where rows are hidden, no predicate may meet them: it could tell by an error that they are there. Elsewhere
-        // predicates reach the files when the physical plan is optimised, and stay above until then.
-        let answer = match self.rows {
-            Some(_) => TableProviderFilterPushDown::Unsupported,
-            None => TableProviderFilterPushDown::Inexact,
+        // Where rows are hidden, only a predicate that cannot fail may meet them: another could tell by an error that they
+        // are there. Elsewhere predicates reach the files when the physical plan is optimised, and stay above until then.
+        let answer = |filter: &&Expr| match self.rows {
+            Some(_) if !cannot_fail(filter) => TableProviderFilterPushDown::Unsupported,
+            _ => TableProviderFilterPushDown::Inexact,
         };
-        Ok(vec![answer; filters.len()])
+        Ok(filters.iter().map(answer).collect())
     }
 
     async fn scan(
@@ -101,7 +101,7 @@ impl TableProvider for Records {
             let limit = limit.filter(|_| filters.is_empty());
             return self.every_row(session, &schema, &self.faces, filters, limit);
         };
-        self.filtered(session, &schema, rows, unmasked)
+        self.filtered(session, &schema, rows, unmasked, filters)
     }
 }
 
@@ -113,10 +113,20 @@ impl Records {
         schema: &SchemaRef,
         rows: &RowFilter,
         unmasked: &Arc<Faces>,
+        filters: &[Expr],
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let both = rows.schema.fields().iter().chain(schema.fields()).cloned().collect::<Vec<_>>();
-        let all = self.every_row(session, &Arc::new(Schema::new(both)), unmasked, &[], None)?;
-        let kept: Arc<dyn ExecutionPlan> = Arc::new(FilterExec::try_new(Arc::clone(&rows.predicate), all)?);
+        let both = Arc::new(Schema::new(both));
+        let all = self.every_row(session, &both, unmasked, filters, None)?;
+        let mut kept: Arc<dyn ExecutionPlan> = Arc::new(FilterExec::try_new(Arc::clone(&rows.predicate), all)?);
+        // They stay above as well. Here they let files, row groups and pages be left alone.
+        let here = |filter: &&Expr| {
+            cannot_fail(filter) && filter.column_refs().iter().all(|it| schema.column_with_name(&it.name).is_some())
+        };
+        if let Some(filter) = conjunction(filters.iter().filter(here).cloned()) {
+            let filter = session.create_physical_expr(filter, &DFSchema::try_from(both)?)?;
+            kept = Arc::new(FilterExec::try_new(filter, kept)?);
+        }
         let first = rows.schema.fields().len();
         let shown = schema.fields().iter().enumerate().map(|(at, field)| {
             let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(field.name(), first + at));
@@ -227,6 +237,25 @@ impl Records {
     }
 }
 
+/// Whether a predicate has an answer for every row, whatever is in it: columns as they stand, compared with constants of
+/// their own type. A cast, a function or arithmetic can fail on a value, and so tell of it.
+fn cannot_fail(filter: &Expr) -> bool {
+    use datafusion::logical_expr::Operator::{And, Eq, Gt, GtEq, Lt, LtEq, NotEq, Or};
+    let plain = |side: &Expr| matches!(side, Expr::Column(_) | Expr::Literal(..));
+    match filter {
+        Expr::BinaryExpr(both) => match both.op {
+            And | Or => cannot_fail(&both.left) && cannot_fail(&both.right),
+            Eq | NotEq | Lt | LtEq | Gt | GtEq => plain(&both.left) && plain(&both.right),
+            _ => false,
+        },
+        Expr::Not(inner) => cannot_fail(inner),
+        Expr::IsNull(inner) | Expr::IsNotNull(inner) => plain(inner),
+        Expr::InList(list) => plain(&list.expr) && list.list.iter().all(plain),
+        Expr::Between(between) => plain(&between.expr) && plain(&between.low) && plain(&between.high),
+        _ => false,
+    }
+}
+
 /// The files dealt out to at most so many partitions.
 fn dealt(files: Vec<PartitionedFile>, partitions: usize) -> Vec<FileGroup> {
     let mut groups = vec![FileGroup::default(); partitions.clamp(1, files.len().max(1))];
@@ -235,4 +264,35 @@ fn dealt(files: Vec<PartitionedFile>, partitions: usize) -> Vec<FileGroup> {
         groups[at % count].push(file);
     }
     groups
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::logical_expr::{cast, col, lit};
+
+    use super::*;
+
+    #[test]
+    fn what_could_fail_on_a_value_never_meets_hidden_rows() {
+        let (index, text) = (|| col("index"), || col("id"));
+        for plain in [
+            index().eq(lit(30)),
+            index().gt(lit(3)).and(text().not_eq(lit("x"))).or(text().is_null()),
+            !index().between(lit(1), lit(2)),
+            text().in_list(vec![lit("a"), lit("b")], true),
+        ] {
+            assert!(cannot_fail(&plain), "{plain}");
+        }
+        for other in [
+            (lit(1) / (index() - lit(30))).is_not_null(),
+            cast(text(), arrow_schema::DataType::Int32).eq(lit(1)),
+            index().eq(lit(30)).and(cast(text(), arrow_schema::DataType::Int32).eq(lit(1))),
+            (index() + lit(1)).gt(lit(0)),
+            text().like(lit("a%")),
+            text().in_list(vec![cast(index(), arrow_schema::DataType::Utf8)], false),
+            col("flag"),
+        ] {
+            assert!(!cannot_fail(&other), "{other}");
+        }
+    }
 }

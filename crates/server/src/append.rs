@@ -119,7 +119,7 @@ impl Refused {
 
 /// What a batch came to.
 struct Taken {
-    receipts: Vec<Box<Receipt>>,
+    receipts: Vec<Receipt>,
     refused: Vec<Refused>,
     /// Kept until the answer is written: it is about as large as the batch.
     _held: Held,
@@ -159,7 +159,7 @@ async fn take(
     let mut taken = Taken { receipts: Vec::with_capacity(outcomes.len()), refused: staged.refused, _held: staged.held };
     for (position, outcome) in staged.positions.into_iter().zip(outcomes) {
         match outcome {
-            Outcome::Kept(receipt) => taken.receipts.push(receipt),
+            Outcome::Kept(receipt) => taken.receipts.push(*receipt),
             Outcome::Refused(refusal) => taken.refused.push(Refused::of_refusal(position, &refusal)),
         }
     }
@@ -237,7 +237,7 @@ async fn answer(served: Arc<Served>, taken: Taken, sealed: bool) -> Result<Respo
     let work = move || {
         let proofs = if sealed { proofs(&served, &taken.receipts)? } else { Vec::new() };
         let mut proofs = proofs.into_iter();
-        let receipt = |receipt: &Box<Receipt>| {
+        let receipt = |receipt: &Receipt| {
             let mut json = receipt_json(served.origin(), receipt);
             if let Some(proof) = proofs.next() {
                 json["proof"] = proof.into();
@@ -252,14 +252,14 @@ async fn answer(served: Arc<Served>, taken: Taken, sealed: bool) -> Result<Respo
 }
 
 /// Waits until everything is under a signed checkpoint. The proofs of a batch that is not too long.
-fn proofs(served: &Served, receipts: &[Box<Receipt>]) -> Result<Vec<String>, Problem> {
+fn proofs(served: &Served, receipts: &[Receipt]) -> Result<Vec<String>, Problem> {
     let writer = served.writer()?;
     writer.wait_sealed()?;
     if receipts.len() > PROOFS_MAX {
         return Ok(Vec::new());
     }
     let snapshot = writer.snapshot();
-    let prove = |receipt: &Box<Receipt>| match snapshot.prove_at(receipt.index, &receipt.digest) {
+    let prove = |receipt: &Receipt| match snapshot.prove_at(receipt.index, &receipt.digest) {
         Ok(proof) => Ok(proof.proof.to_string()),
         Err(error) => Err(problem::damaged(&error)),
     };

@@ -137,10 +137,10 @@ mod tests {
         let query = Query::read(Some("where=a%20%3C%201&limit=3&wait="), &["where", "limit", "wait"]).unwrap();
         assert_eq!((query.get("where"), query.number("limit", 1, 9).unwrap()), (Some("a < 1"), 3));
         assert_eq!((query.get("wait"), query.flag("wait").unwrap(), query.flag("x").unwrap()), (None, true, false));
-        assert_eq!(query.number("limit", 1, 2).unwrap_err().field.as_deref(), Some("limit"));
+        assert_eq!(query.number("limit", 1, 2).unwrap_err().told.field.as_deref(), Some("limit"));
         assert!(Query::read(Some("a=1&a=2"), &["a"]).is_err());
         let unknown = Query::read(Some("limits=1"), &["limit"]).unwrap_err();
-        assert_eq!(unknown.hint.as_deref(), Some("the parameters are limit"));
+        assert_eq!(unknown.told.hint.as_deref(), Some("the parameters are limit"));
         assert!(Query::read(Some(&"a".repeat(QUERY_BYTES_MAX + 1)), &["a"]).is_err());
     }
 }

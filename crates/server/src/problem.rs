@@ -107,14 +107,21 @@ impl Kind {
 pub struct Problem {
     /// What kind.
     pub kind: Kind,
+    /// When to try again, seconds.
+    pub retry_after_s: Option<u32>,
+    /// What is said of it.
+    pub told: Box<Told>,
+}
+
+/// What is said of a problem.
+#[derive(Clone, Debug)]
+pub struct Told {
     /// What happened, to what.
     pub detail: String,
     /// The path of the field, or the name of the parameter, at fault.
     pub field: Option<String>,
     /// What to do.
     pub hint: Option<String>,
-    /// When to try again, seconds.
-    pub retry_after_s: Option<u32>,
     /// Members of its own.
     pub more: Map<String, Value>,
 }
@@ -132,7 +139,7 @@ impl Problem {
             Kind::Stopped => Some(30),
             _ => None,
         };
-        Problem { kind, detail, field: None, hint, retry_after_s, more: Map::new() }
+        Problem { kind, retry_after_s, told: Box::new(Told { detail, field: None, hint, more: Map::new() }) }
     }
 
     /// A parameter that cannot be read.
@@ -143,21 +150,21 @@ impl Problem {
     /// The fault lies in this field.
     #[must_use]
     pub fn field(mut self, field: impl Into<String>) -> Problem {
-        self.field = Some(field.into());
+        self.told.field = Some(field.into());
         self
     }
 
     /// What to do next.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Problem {
-        self.hint = Some(hint.into());
+        self.told.hint = Some(hint.into());
         self
     }
 
     /// One more member.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Problem {
-        self.more.insert(name.to_owned(), value.into());
+        self.told.more.insert(name.to_owned(), value.into());
         self
     }
 
@@ -167,14 +174,14 @@ impl Problem {
         document.insert("type".to_owned(), format!("{TYPE_PREFIX}{}", self.kind.name()).into());
         document.insert("title".to_owned(), self.kind.row().3.into());
         document.insert("status".to_owned(), self.kind.status().as_u16().into());
-        document.insert("detail".to_owned(), self.detail.clone().into());
-        if let Some(field) = &self.field {
+        document.insert("detail".to_owned(), self.told.detail.clone().into());
+        if let Some(field) = &self.told.field {
             document.insert("field".to_owned(), field.clone().into());
         }
-        if let Some(hint) = &self.hint {
+        if let Some(hint) = &self.told.hint {
             document.insert("hint".to_owned(), hint.clone().into());
         }
-        document.extend(self.more.clone());
+        document.extend(self.told.more.clone());
         Value::Object(document)
     }
 }

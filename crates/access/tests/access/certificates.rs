@@ -72,6 +72,11 @@ fn a_certificate_that_says_something_else_is_nobodys() {
         let refused = who(&access, &certificate(names.clone(), common_name)).unwrap_err();
         assert_eq!(refused.reason, Reason::Unknown, "{names:?} {common_name}");
     }
+    let mut folded = CertificateParams::new(Vec::new()).unwrap();
+    folded.distinguished_name = DistinguishedName::new();
+    folded.distinguished_name.push(DnType::OrganizationName, "Example, CN=report");
+    let folded = folded.self_signed(&KeyPair::generate().unwrap()).unwrap();
+    assert_eq!(who(&access, folded.der()).unwrap_err().reason, Reason::Unknown, "one value that reads as two");
     let good = certificate(vec![dns("scorer.example.com")], "x");
     let late = access.authenticate(&Credential::Certificate { der: &good }, 1_830_000_000_000_000_000).unwrap_err();
     assert_eq!(late.reason, Reason::Expired);

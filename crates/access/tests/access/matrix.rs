@@ -294,7 +294,12 @@ fn models_narrow_what_is_reached() {
     let trail = Resource::trail("credit");
     assert_eq!(rows(trail).unwrap(), "model.name IN ('it''s', 'risk') AND kind <> 'access'");
     assert_eq!(rows(trail.model("risk")).unwrap(), "model.name IN ('risk') AND kind <> 'access'");
-    assert_eq!(rows(trail.model("fraud")).unwrap_err().reason, Reason::Model);
+    for other in ["fraud", "*", "risk' OR 'a' = 'a"] {
+        assert_eq!(rows(trail.model(other)).unwrap_err().reason, Reason::Model, "{other}");
+    }
+    let analyst = person("ana", vec![on_credit("analyst")]);
+    let grant = access.authorize(&analyst, Permission::Search, &trail.model("*"), None, NOW).unwrap();
+    assert_eq!(grant.policy.rows.unwrap(), "model.name IN ('*') AND kind <> 'access'", "a star is a name here");
     let grant = access.authorize(&owner, Permission::Append, &trail, None, NOW).unwrap();
     assert!(grant.may_append(Kind::Model, Some("risk")).is_ok());
     assert_eq!(grant.may_append(Kind::Model, Some("fraud")).unwrap_err().reason, Reason::Model);

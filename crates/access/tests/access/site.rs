@@ -67,7 +67,7 @@ fn what_is_wrong_with_a_policy_is_said_with_its_line() {
         ),
         (
             "permit (principal == ?principal, action, resource);",
-            "DIR/access/policies/a.cedar:1:1: policy0 is a template",
+            "DIR/access/policies/a.cedar:1:22: policy0 is a template",
         ),
         (
             "@id(\"x\") permit (principal, action, resource);\n@id(\"x\") permit (principal, action, resource);",

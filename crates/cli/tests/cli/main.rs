@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 #![allow(clippy::disallowed_methods, reason = "tests make files as users do")]
 
+mod access;
 mod append;
 mod case_file;
 mod compact;

@@ -110,6 +110,21 @@ fn rows_that_are_not_shown_are_not_there() {
         indices("SELECT a.index FROM events a JOIN events b ON a.index = b.index WHERE b.index > 5 ORDER BY 1"),
         json!([6, 7, 8, 9, 65])
     );
+    // Predicates that the files are asked by see no more, and no less.
+    assert_eq!(indices("SELECT index FROM events WHERE index > 7 AND index <= 66 ORDER BY index"), json!([8, 9, 65]));
+    assert_eq!(indices("SELECT count(*) FROM events WHERE index = 30 OR index = 64"), json!([0]));
+    assert_eq!(
+        indices("SELECT index FROM decisions WHERE inputs.income IS NULL AND index IN (5, 30, 65, 69) ORDER BY index"),
+        json!([5, 65])
+    );
+    assert_eq!(
+        indices("SELECT count(*) FROM events WHERE inputs.ssn = 'secret-0065' OR inputs.ssn = 'secret-0005'"),
+        json!([0])
+    );
+    assert_eq!(
+        indices("SELECT max(index) FROM events WHERE time BETWEEN '2026-11-01T12:00:30Z' AND '2026-11-01T12:01:05Z'"),
+        json!([65])
+    );
     // An error that only a hidden row could cause does not come, nor do figures of what was left out.
     assert_eq!(indices("SELECT count(*) FROM events WHERE 1 / (index - 30) IS NOT NULL"), json!([11]));
     assert_eq!(
