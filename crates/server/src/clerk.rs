@@ -59,8 +59,8 @@ impl ToClerk {
     }
 
     fn send(&self, note: Note) {
-        let sent = self.0.as_ref().map(|sender| sender.send(note));
-        if !matches!(sent, Some(Ok(()))) {
+        let sent = self.0.as_ref().is_some_and(|sender| sender.send(note).is_ok());
+        if !sent {
             tracing::error!("an access record could not be written: the trail is closed");
         }
     }

@@ -152,8 +152,9 @@ impl Outlet {
 
 fn write(view: &View, form: Form, mut rows: impl Rows, begun: oneshot::Sender<Result<(), Problem>>, outlet: &Outlet) {
     // The first rows are waited for, as most of what can be wrong with a query shows by then.
-    let asked = rows.ask(view).and_then(|mut answer| match answer.next().transpose()? {
-        first => Ok((answer, first)),
+    let asked = rows.ask(view).and_then(|mut answer| {
+        let first = answer.next().transpose()?;
+        Ok((answer, first))
     });
     let (answer, first) = match asked {
         Ok(asked) => asked,

@@ -45,7 +45,7 @@ impl Served {
         engine: Engine,
         metrics: &Arc<Metrics>,
     ) -> Result<Served, TrailsError> {
-        let open = |cause| TrailsError::Open { name: name.to_owned(), cause };
+        let open = |cause| TrailsError::Open { name: name.to_owned(), cause: Box::new(cause) };
         let writer = Arc::new(Writer::open(host, folder, keys, options).map_err(open)?);
         if let Some(torn) = &writer.recovered().torn_tail {
             let bytes = torn.bytes;

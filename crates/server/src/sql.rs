@@ -39,7 +39,7 @@ pub fn sql(mut asked: Asked) -> Answering {
 
 async fn question(asked: &mut Asked) -> Result<String, Problem> {
     let json = asked.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if json.split(';').next().unwrap_or_default().trim().to_ascii_lowercase() != "application/json" {
+    if !json.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
         let what = "the body is of a form that is not read; send application/json";
         return Err(Problem::new(Kind::UnsupportedMediaType, what).field("Content-Type"));
     }

@@ -63,7 +63,7 @@ pub enum TrailsError {
         /// Its name.
         name: String,
         /// Why.
-        cause: trail::OpenError,
+        cause: Box<trail::OpenError>,
     },
     /// Queries have no threads or folder.
     #[error(transparent)]

@@ -21,7 +21,7 @@ async fn each_read_is_a_pair_and_reading_them_is_no_chain() {
     assert_eq!(up.append("default", &writer, lines).await.status(), 200);
     up.json("/v1/trails/default/records?limit=3&where=inputs.income%20%3E%200", &auditor).await;
     up.json(&format!("/v1/trails/default/records/{}", id(4)), &auditor).await;
-    assert_eq!(up.sql("default", &auditor, "SELECT count(*) FROM events").await.text().await.unwrap().len() > 10, true);
+    assert!(up.sql("default", &auditor, "SELECT count(*) FROM events").await.text().await.unwrap().len() > 10);
     // Reading the log of reads is a read.
     up.json("/v1/trails/default/records?kind=access", &auditor).await;
     // Failing is one too.
