@@ -150,10 +150,10 @@ fn inputs() {
     .into_iter()
     .enumerate()
     {
-        seed("cli_input", &n.to_string(), &[&[form, 3][..], &bytes].concat());
-        seed("cli_input", &format!("{n}-packed"), &[&[form, 1][..], &packed(&bytes)].concat());
+        seed("input_records", &n.to_string(), &[&[form, 3][..], &bytes].concat());
+        seed("input_records", &format!("{n}-packed"), &[&[form, 1][..], &packed(&bytes)].concat());
     }
-    seed("cli_input", "bomb", &[&[0, 255][..], &packed(&vec![b'\n'; 1 << 16])].concat());
+    seed("input_records", "bomb", &[&[0, 255][..], &packed(&vec![b'\n'; 1 << 16])].concat());
 }
 
 fn packed(bytes: &[u8]) -> Vec<u8> {

@@ -1,8 +1,8 @@
-//! What the command reads records from: NDJSON, JSON and CBOR sequences, packed or not.
+//! What records are read from: NDJSON, JSON and CBOR sequences, packed or not.
 
 use std::io::{Cursor, Read};
 
-use cli::input::{Format, Item, Records};
+use input::{Fault, Format, Item, Records};
 use record::{Limits, Record};
 
 /// Small, so that short inputs pass them.
@@ -32,18 +32,17 @@ pub fn records(input: &[u8]) {
 }
 
 /// Where a record stood, and what it is or why it is none.
-type Piece = (String, Result<Box<Record>, String>);
+type Piece = (String, Result<Box<Record>, Fault>);
 
 /// Every item: where it is, and the record or what is wrong; and whether the reading came to its end.
 fn read(bytes: &[u8], format: Format, step: usize) -> (Vec<Piece>, bool) {
     let raw = Piecemeal(Cursor::new(bytes.to_vec()), step);
-    let Ok(mut records) = Records::read("file".to_owned(), Box::new(raw), format, LIMITS) else {
-        return (Vec::new(), false);
-    };
+    let Ok(bytes) = input::unpacked(Box::new(raw)) else { return (Vec::new(), false) };
+    let mut records = Records::read(bytes, format, LIMITS);
     let mut items = Vec::new();
     loop {
         match records.read_next() {
-            Ok(Some(Item { at, record })) => items.push((at, record)),
+            Ok(Some(Item { place, record })) => items.push((place.to_string(), record)),
             Ok(None) => return (items, true),
             Err(_) => return (items, false),
         }

@@ -43,7 +43,7 @@ pub const TARGETS: &[Target] = &[
     ("lake_checkpoint", lake::checkpoint),
     ("trail_settings", trail::settings),
     ("trail_folder", trail::folder),
-    ("cli_input", input::records),
+    ("input_records", input::records),
     ("export_manifest", export::manifest),
     ("export_records", export::records),
     ("query_counts", query::counts),

@@ -3,15 +3,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use input::Format;
 use record::{Limits, Record};
 use trail::{Folder, Settings, Status};
 
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, reason};
-use crate::input::{self, Format, Item, Source};
 use crate::intake::{Intake, Next};
 use crate::object::Object;
+use crate::remote::Remote;
 use crate::session::Session;
+use crate::source::{self, Item, Source};
 use crate::stop::Stop;
 use crate::style::{BAD, GOOD, WARN, paint};
 use crate::text::plain_line;
@@ -30,7 +32,7 @@ const BATCH_AGE: Duration = Duration::from_millis(100);
 /// record already is acknowledged again and not written twice, so an append that was interrupted can be run again.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The trail's folder
+    /// The trail: a folder or a server's
     pub trail: String,
     /// Files of records, .ndjson, .jsonl, .json, .cbor or .cborseq, also with .gz; stdin if there is none
     #[arg(value_name = "FILE")]
@@ -47,6 +49,27 @@ pub struct Args {
     /// Move everything from the journal to the lake at the end, however little it is
     #[arg(long)]
     pub settle: bool,
+}
+
+/// Where records go.
+enum Place {
+    Folder(Folder),
+    Server(Remote),
+}
+
+impl Place {
+    /// Looked at before the input is.
+    fn of(session: &Session, args: &Args) -> Result<Place, Failure> {
+        if let Some(remote) = Remote::of(&args.trail) {
+            if args.settle {
+                return Err(Failure::wrong_use("a server settles by itself").hint("leave --settle out"));
+            }
+            return Ok(Place::Server(remote?));
+        }
+        let folder = session.folder(&args.trail)?;
+        Settings::read(&session.host, &folder)?;
+        Ok(Place::Folder(folder))
+    }
 }
 
 /// How an append went.
@@ -73,20 +96,22 @@ impl Tally {
 }
 
 pub fn run(session: &Session, args: &Args) -> Outcome {
-    let folder = session.folder(&args.trail)?;
-    Settings::read(&session.host, &folder)?;
-    let mut sources = input::sources(&args.files, args.format)?;
+    let place = Place::of(session, args)?;
+    let mut sources = source::sources(&args.files, args.format)?;
     if args.strict {
         check_all(session, &mut sources)?;
     }
     let started = session.host.monotonic();
-    let way = Way::find(session, &folder)?;
+    let way = match place {
+        Place::Server(remote) => Way::Server(remote),
+        Place::Folder(folder) => Way::find(session, &folder)?,
+    };
     let stop = Stop::on_signals()?;
     let (tally, batch) = (Tally::default(), Batch::default());
-    let mut append = Append { session, folder: &folder, way, receipts: args.receipts, tally, batch };
+    let mut append = Append { session, way, receipts: args.receipts, tally, batch };
     let broken = append.all(sources, &stop);
     let Append { way, mut tally, .. } = append;
-    let status = match (way.finish(session, &folder, args.settle, &stop), broken) {
+    let status = match (way.finish(session, args.settle, &stop), broken) {
         (Ok(status), Ok(())) => status,
         (finished, broken) => return Err(interrupted(broken.err().or(finished.err()), &tally)),
     };
@@ -94,7 +119,7 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
     if tally.stopped {
         session.error("the append was interrupted: what had been read is on record, the rest of the input is not");
     }
-    if let Err(failure) = summary(session, args, &tally, &status, took) {
+    if let Err(failure) = summary(session, args, &tally, status.as_ref(), took) {
         session.error(&format!("{} (the records are kept)", failure.what));
         tally.unwritten = true;
     }
@@ -121,9 +146,9 @@ fn check_all(session: &Session, sources: &mut [Source]) -> Result<(), Failure> {
         let mut records = source.open(Limits::DEFAULT)?;
         while let Some(item) = records.read_next()? {
             all += 1;
-            if let Err(reason) = &item.record {
+            if let Err(fault) = &item.record {
                 bad += 1;
-                report(session, &item.at, reason)?;
+                report(session, &item.at, &fault.reason)?;
             }
         }
     }
@@ -158,7 +183,6 @@ struct Batch {
 
 struct Append<'a> {
     session: &'a Session,
-    folder: &'a Folder,
     way: Way,
     receipts: bool,
     tally: Tally,
@@ -208,7 +232,7 @@ impl Append<'_> {
                 self.batch.records.push(*record);
                 self.batch.places.push(item.at);
             }
-            Err(reason) => self.refuse(&item.at, &reason)?,
+            Err(fault) => self.refuse(&item.at, &fault.reason)?,
         }
         if self.batch.records.len() >= BATCH_RECORDS || self.batch.bytes >= BATCH_BYTES {
             self.flush()?;
@@ -230,7 +254,7 @@ impl Append<'_> {
         if records.is_empty() {
             return Ok(());
         }
-        let answers = self.way.append(self.session, self.folder, records, self.receipts)?;
+        let answers = self.way.append(self.session, records, self.receipts)?;
         let mut lines = String::new();
         for (at, answer) in places.iter().zip(answers) {
             match answer {
@@ -259,21 +283,27 @@ impl Append<'_> {
     }
 }
 
-fn summary(session: &Session, args: &Args, tally: &Tally, status: &Status, took: Duration) -> Result<(), Failure> {
+fn summary(
+    session: &Session,
+    args: &Args,
+    tally: &Tally,
+    status: Option<&Status>,
+    took: Duration,
+) -> Result<(), Failure> {
     if session.json {
         if tally.unwritten {
             return Ok(());
         }
-        let summary = Object::default()
+        let mut summary = Object::default()
             .field("taken", tally.taken)
             .field("again", tally.again)
             .field("refused", tally.refused)
-            .field("interrupted", tally.stopped)
-            .field("sealed", status.sealed)
-            .field("settled", status.settled)
-            .field("seconds", (took.as_secs_f64() * 1e3).round() / 1e3)
-            .end();
-        return session.print(&Object::default().raw("summary", &summary).line());
+            .field("interrupted", tally.stopped);
+        if let Some(status) = status {
+            summary = summary.field("sealed", status.sealed).field("settled", status.settled);
+        }
+        let summary = summary.field("seconds", (took.as_secs_f64() * 1e3).round() / 1e3);
+        return session.print(&Object::default().raw("summary", &summary.end()).line());
     }
     let (style, word) = match tally.exit() {
         Exit::Done => (GOOD, "appended"),
@@ -290,11 +320,15 @@ fn summary(session: &Session, args: &Args, tally: &Tally, status: &Status, took:
     if tally.refused > 0 {
         line += &format!(", {} refused", number::count(tally.refused));
     }
-    let sealed = match status.records - status.sealed.min(status.records) {
-        0 => "all sealed".to_owned(),
-        waiting => format!("{} not sealed yet", number::count(waiting)),
-    };
-    line += &format!("; {} on the trail, {sealed}, {}\n", number::count(status.records), time::span(took));
+    if let Some(status) = status {
+        let sealed = match status.records - status.sealed.min(status.records) {
+            0 => "all sealed".to_owned(),
+            waiting => format!("{} not sealed yet", number::count(waiting)),
+        };
+        line += &format!("; {} on the trail, {sealed}, {}\n", number::count(status.records), time::span(took));
+    } else {
+        line += &format!("; {}\n", time::span(took));
+    }
     if args.receipts {
         if !session.quiet {
             session.say(line.trim_end());

@@ -1,8 +1,8 @@
 //! What can be typed. The help page lists what works, and nothing else.
 
 use crate::{
-    access_verb, append, compact, completions, demo, export_verb, gaps, groups, init, keys_verb, prove, reconcile, sample,
-    search, show, sql, stats, token, verify,
+    access_verb, append, compact, completions, demo, export_verb, gaps, groups, init, keys_verb, prove, reconcile,
+    sample, search, serve, show, sql, stats, token, verify,
 };
 
 /// Tamper-evident records of what machine-learning models decide.
@@ -53,6 +53,7 @@ pub enum Verb {
     Prove(prove::Args),
     Stats(stats::Args),
     Compact(compact::Args),
+    Serve(serve::Args),
     Token(token::Args),
     Access(access_verb::Args),
     Keys(keys_verb::Args),

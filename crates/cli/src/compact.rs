@@ -28,7 +28,7 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
     let stop = Stop::on_signals()?;
     let mut way = Way::find(session, &folder)?;
     let done = way.compact()?;
-    way.finish(session, &folder, false, &stop)?;
+    way.finish(session, false, &stop)?;
     let text = if session.json { json(&done) } else { words(session, &done) };
     session.print(&text)?;
     Ok(Exit::Done)

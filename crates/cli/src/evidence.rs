@@ -50,3 +50,9 @@ pub fn write(
     });
     Ok(())
 }
+
+/// Why there is none from a server.
+pub fn of_folders_alone() -> Failure {
+    let failure = Failure::wrong_use("an evidence header is made from a trail's folder alone");
+    failure.hint("leave --evidence out: the server puts the query and its counts on record")
+}

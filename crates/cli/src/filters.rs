@@ -54,11 +54,9 @@ impl Filters {
             ..Search::new([""; 0], 0)
         })
     }
-}
 
-/// As they are typed, a space before each.
-impl fmt::Display for Filters {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Those that are given, with the names of their flags.
+    pub fn given(&self) -> Vec<(&'static str, &String)> {
         let given = [
             ("model", &self.model),
             ("version", &self.version),
@@ -69,7 +67,14 @@ impl fmt::Display for Filters {
             ("trace", &self.trace),
             ("where", &self.matches),
         ];
-        for (flag, value) in given.into_iter().filter_map(|(flag, value)| Some((flag, value.as_ref()?))) {
+        given.into_iter().filter_map(|(flag, value)| Some((flag, value.as_ref()?))).collect()
+    }
+}
+
+/// As they are typed, a space before each.
+impl fmt::Display for Filters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (flag, value) in self.given() {
             write!(f, " --{flag} '{}'", value.replace('\'', "'\\''"))?;
         }
         Ok(())

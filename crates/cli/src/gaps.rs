@@ -6,6 +6,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::filters::window;
 use crate::number;
+use crate::remote::Remote;
 use crate::session::Session;
 use crate::sql::{Bounds, view};
 use crate::style::{BAD, DIM, GOOD, HEAD, WARN, paint};
@@ -20,7 +21,7 @@ use crate::time::{span_ns, utc};
 #[derive(clap::Args)]
 #[command(after_help = "docs/completeness.md says what producers send for this, and what it shows.")]
 pub struct Args {
-    /// The trail's folder
+    /// The trail: a folder or a server's
     pub trail: String,
     /// From then on: a time, a day, a span before now (2h, 7d), or FROM..UNTIL
     #[arg(long, value_name = "T")]
@@ -41,50 +42,48 @@ const HOLES_SHOWN: usize = 10;
 /// Cells of an instance's name.
 const INSTANCE_WIDTH: usize = 12;
 
-/// What this cannot find out.
-const NOT_CHECKED: [&str; 3] = [
-    "whether a producer recorded all that it decided: that takes a count from elsewhere (onrecord reconcile)",
-    "producers of which nothing is here, and records behind the last one of an instance whose tail is unknown",
-    "that the records are from whom they name: producers do not sign their sequences",
-];
-
 pub fn run(session: &Session, args: &Args) -> Outcome {
-    let view = view(session, &args.trail, args.bounds.limits())?;
-    let (since, until) = window(session, args.since.as_deref(), args.until.as_deref())?;
-    let until_ns = until.map(|span| if span.is_moment() { span.from } else { span.until });
-    let asked = GapsAsked { since_ns: since.map(|span| span.from), until_ns, producer: args.producer.clone() };
-    let gaps = view.gaps(&asked)?;
+    let gaps = match Remote::of(&args.trail) {
+        Some(remote) => of_server(args, &remote?)?,
+        None => of_folder(session, args)?,
+    };
     let text = if session.json { json(&gaps)? } else { text(session, &gaps) };
     session.print(&text)?;
     Ok(if gaps.is_good() { Exit::Done } else { Exit::Negative })
 }
 
-fn json(gaps: &Gaps) -> Result<String, Failure> {
-    let unwritable = |error| Failure::could_not(format!("cannot write the report: {error}"));
-    let mut json = serde_json::to_value(gaps).map_err(unwritable)?;
-    if let serde_json::Value::Object(fields) = &mut json {
-        fields.insert("verdict".to_owned(), verdict(gaps).0.into());
-        fields.insert("not_checked".to_owned(), NOT_CHECKED.to_vec().into());
-    }
-    Ok(json.to_string() + "\n")
+fn of_folder(session: &Session, args: &Args) -> Result<Gaps, Failure> {
+    let view = view(session, &args.trail, args.bounds.limits())?;
+    let (since, until) = window(session, args.since.as_deref(), args.until.as_deref())?;
+    let until_ns = until.map(|span| if span.is_moment() { span.from } else { span.until });
+    let asked = GapsAsked { since_ns: since.map(|span| span.from), until_ns, producer: args.producer.clone() };
+    Ok(view.gaps(&asked)?)
 }
 
-fn verdict(gaps: &Gaps) -> (&'static str, String) {
+fn of_server(args: &Args, remote: &Remote) -> Result<Gaps, Failure> {
+    let given = [("since", &args.since), ("until", &args.until), ("producer", &args.producer)];
+    let query: Vec<_> = given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect();
+    remote.document("gaps", &query)
+}
+
+fn json(gaps: &Gaps) -> Result<String, Failure> {
+    let unwritable = |error| Failure::could_not(format!("cannot write the report: {error}"));
+    Ok(gaps.document().map_err(unwritable)?.to_string() + "\n")
+}
+
+/// What the verdict means.
+fn meaning(gaps: &Gaps) -> String {
     let of = |n| number::of(n, "number is", "numbers are");
-    if gaps.undeclared > 0 {
-        return ("HOLES", format!("{} missing, and nothing declares that", of(gaps.undeclared)));
+    match gaps.verdict() {
+        "HOLES" => format!("{} missing, and nothing declares that", of(gaps.undeclared)),
+        "DECLARED" => format!("{} missing, all of them declared as lost", of(gaps.declared)),
+        "NOTHING" => "no record says which number it has, so nothing can be told".to_owned(),
+        _ => "every sequence is whole, from 1 to its last number here".to_owned(),
     }
-    if gaps.declared > 0 {
-        return ("DECLARED", format!("{} missing, all of them declared as lost", of(gaps.declared)));
-    }
-    if gaps.instances.is_empty() {
-        return ("NOTHING", "no record says which number it has, so nothing can be told".to_owned());
-    }
-    ("NO HOLES", "every sequence is whole, from 1 to its last number here".to_owned())
 }
 
 fn text(session: &Session, gaps: &Gaps) -> String {
-    let (word, meaning) = verdict(gaps);
+    let (word, meaning) = (gaps.verdict(), meaning(gaps));
     let style = match word {
         "HOLES" => BAD,
         "NO HOLES" => GOOD,
@@ -106,7 +105,7 @@ fn text(session: &Session, gaps: &Gaps) -> String {
     }
     out += &untold(session, gaps);
     out += &heading("not checked");
-    for what in NOT_CHECKED {
+    for what in Gaps::NOT_CHECKED {
         let room = session.columns().saturating_sub(2).min(100);
         out += &wrap(what, room).iter().map(|line| format!("  {line}\n")).collect::<String>();
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use record::Limits;
 
 use crate::failure::Failure;
-use crate::input::{Item, Source};
+use crate::source::{Item, Source};
 use crate::stop::Stop;
 
 /// Records that are read ahead: few, for each may be of the largest size.

@@ -21,8 +21,6 @@ mod find;
 mod gaps;
 mod groups;
 mod init;
-#[doc(hidden)]
-pub mod input;
 mod intake;
 mod keys_verb;
 mod listing;
@@ -32,14 +30,16 @@ mod progress;
 mod proof_file;
 mod prove;
 mod reconcile;
+mod remote;
 mod rows;
 mod sample;
 mod sample_file;
-mod scan;
 mod search;
+mod serve;
 mod session;
 mod sheet;
 mod show;
+mod source;
 mod sql;
 mod stats;
 mod stop;
@@ -78,6 +78,7 @@ pub fn run() -> ExitCode {
         args::Verb::Token(args) => token::run(&session, &args),
         args::Verb::Access(args) => access_verb::run(&session, &args),
         args::Verb::Demo(args) => demo::run(&session, &args),
+        args::Verb::Serve(args) => serve::run(&session, &args),
         args::Verb::Completions(args) => completions::run(&session, &args),
     };
     done.unwrap_or_else(|failure| session.failed(&failure)).into()

@@ -8,6 +8,7 @@ use crate::evidence;
 use crate::failure::{Failure, Outcome};
 use crate::filters::{self, Filters};
 use crate::number;
+use crate::remote::Remote;
 use crate::rows::{self, Format};
 use crate::session::Session;
 use crate::sql::{Bounds, view};
@@ -16,7 +17,7 @@ use crate::sql::{Bounds, view};
 #[derive(clap::Args)]
 #[command(after_help = AFTER)]
 pub struct Args {
-    /// The trail's folder
+    /// The trail: a folder or a server's
     pub trail: String,
     #[command(flatten)]
     pub filters: Filters,
@@ -71,6 +72,9 @@ const IN_FULL: [&str; 16] = [
 
 pub fn run(session: &Session, args: &Args) -> Outcome {
     let format = Format::of(session, args.format);
+    if let Some(remote) = Remote::of(&args.trail) {
+        return on_server(session, args, format, &remote?);
+    }
     let view = view(session, &args.trail, args.bounds.limits())?;
     let search = search(session, args, format)?;
     let run = search.to_sql()?;
@@ -90,12 +94,27 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
     Ok(told.exit)
 }
 
+/// The same search, by a server, which puts it on record.
+fn on_server(session: &Session, args: &Args, format: Format, remote: &Remote) -> Outcome {
+    if args.evidence.is_some() {
+        return Err(evidence::of_folders_alone());
+    }
+    filters::kind(&args.kind)?;
+    let columns = columns(args, format).join(",");
+    let mut query = vec![("kind", args.kind.clone()), ("limit", args.limit.to_string()), ("columns", columns)];
+    query.extend(args.filters.given().into_iter().map(|(name, value)| (name, value.clone())));
+    Ok(rows::write(session, format, remote.search(&query)?, "record", "records")?.exit)
+}
+
 fn search(session: &Session, args: &Args, format: Format) -> Result<Search, Failure> {
     let kind = filters::kind(&args.kind)?;
-    let columns: Vec<String> = match (args.columns.is_empty(), format) {
+    Ok(Search { columns: columns(args, format), limit: args.limit, ..args.filters.search(session, kind)? })
+}
+
+fn columns(args: &Args, format: Format) -> Vec<String> {
+    match (args.columns.is_empty(), format) {
         (false, _) => args.columns.iter().map(|column| column.trim().to_owned()).collect(),
         (true, Format::Table) => IN_A_LINE.map(str::to_owned).to_vec(),
         (true, _) => IN_FULL.map(str::to_owned).to_vec(),
-    };
-    Ok(Search { columns, limit: args.limit, ..args.filters.search(session, kind)? })
+    }
 }

@@ -9,6 +9,7 @@ use trail::{Folder, KeyFolder};
 use crate::args::Global;
 use crate::exit::Exit;
 use crate::failure::{Failure, reason};
+use crate::remote;
 use crate::style::{self, Glyphs};
 use crate::text;
 
@@ -52,11 +53,10 @@ impl Session {
         }
     }
 
-    /// The trail that an argument names.
+    /// The trail's folder that an argument names.
     pub fn folder(&self, trail: &str) -> Result<Folder, Failure> {
-        if trail.starts_with("http://") || trail.starts_with("https://") {
-            let what = format!("{trail} is a server, and this version works on folders alone");
-            return Err(Failure::wrong_use(what).hint("run the command where the trail's folder is"));
+        if remote::is_server(trail) {
+            return Err(remote::not_yet(trail));
         }
         let folder = Folder::new(trail);
         Ok(self.keys.iter().fold(folder, |folder, keys| folder.with_keys(keys)))

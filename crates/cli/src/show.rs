@@ -9,10 +9,11 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::find::{self, Meant, TakenFor};
 use crate::listing::Listing;
+use crate::remote::Remote;
 use crate::session::Session;
 use crate::sheet::{Sheet, page, terminal};
 use crate::style::{GOOD, paint};
-use crate::text::plain;
+use crate::text::{plain, plain_json};
 
 /// Show one record with everything that is known about it
 ///
@@ -22,7 +23,7 @@ use crate::text::plain;
 #[derive(clap::Args)]
 #[command(group = clap::ArgGroup::new("which").required(true))]
 pub struct Args {
-    /// The trail's folder
+    /// The trail: a folder or a server's
     pub trail: String,
     /// The record: its id, at least 8 digits that its id begins with, or its index; else a subject, a case or a trace
     #[arg(value_name = "ID", group = "which")]
@@ -53,12 +54,35 @@ impl Args {
 }
 
 pub fn run(session: &Session, args: &Args) -> Outcome {
+    if let Some(remote) = Remote::of(&args.trail) {
+        return on_server(session, args, &remote?);
+    }
     let snapshot = find::snapshot(session, &args.trail)?;
     let done = meant(&snapshot, args).and_then(|meant| match meant {
         Meant::One(found, taken_for) => one(session, args, &snapshot, *found, taken_for),
         Meant::Several(listing) => several(session, args, &snapshot, listing),
     });
     done.map_err(|failure| failure.of_trail(&args.trail))
+}
+
+/// A server gives documents: one record, by its id or its index, and the records about it.
+fn on_server(session: &Session, args: &Args, remote: &Remote) -> Outcome {
+    let Some(id) = args.id.as_ref().filter(|_| args.html.is_none() && !args.proof) else {
+        let failure = Failure::wrong_use("a server shows one record, by its id or its index, as a document");
+        return Err(
+            failure.hint("onrecord search finds those of a subject, a case or a trace; onrecord prove proves one")
+        );
+    };
+    let document = remote.record(id)?;
+    if session.json {
+        session.print(&document)?;
+        return Ok(Exit::Done);
+    }
+    let unreadable = |error: serde_json::Error| Failure::could_not(format!("the document cannot be read: {error}"));
+    let value: serde_json::Value = serde_json::from_str(&document).map_err(unreadable)?;
+    let pretty = serde_json::to_string_pretty(&value).map_err(unreadable)?;
+    session.print(&(plain_json(&pretty) + "\n"))?;
+    Ok(Exit::Done)
 }
 
 fn meant(snapshot: &Snapshot, args: &Args) -> Result<Meant, Failure> {

@@ -9,6 +9,7 @@ use crate::evidence;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::find;
+use crate::remote::Remote;
 use crate::rows::{self, Format};
 use crate::session::Session;
 use crate::show::say_unrecorded;
@@ -17,7 +18,7 @@ use crate::show::say_unrecorded;
 #[derive(clap::Args)]
 #[command(after_help = AFTER)]
 pub struct Args {
-    /// The trail's folder
+    /// The trail: a folder or a server's
     pub trail: String,
     /// The query; - reads it from stdin
     pub query: String,
@@ -65,9 +66,16 @@ impl Bounds {
 }
 
 pub fn run(session: &Session, args: &Args) -> Outcome {
-    let view = view(session, &args.trail, args.bounds.limits())?;
-    let query = if args.query == "-" { stdin(view.limits().text_bytes)? } else { args.query.clone() };
-    let format = Format::of(session, args.format);
+    let (limits, format) = (args.bounds.limits(), Format::of(session, args.format));
+    let query = || if args.query == "-" { stdin(limits.text_bytes) } else { Ok(args.query.clone()) };
+    if let Some(remote) = Remote::of(&args.trail) {
+        if args.evidence.is_some() {
+            return Err(evidence::of_folders_alone());
+        }
+        return Ok(rows::write(session, format, remote?.sql(&query()?)?, "row", "rows")?.exit);
+    }
+    let view = view(session, &args.trail, limits)?;
+    let query = query()?;
     let asking = evidence::Asking::new(session, query.clone(), query);
     let answer = view.clone().at(asking.started_ns).sql(&asking.run)?;
     let told = rows::write(session, format, answer, "row", "rows")?;

@@ -1,4 +1,4 @@
-//! The way into a trail: its running writer's socket, or its lock taken and a writer of our own (I6).
+//! The way into a trail: its running writer's socket, or its lock taken and a writer of our own (I6); or a server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use trail::{
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::remote::{self, Remote, Sent};
 use crate::session::Session;
 use crate::stop::Stop;
 use crate::time;
@@ -33,7 +34,9 @@ pub enum Way {
     /// This process is the writer, and listens for others.
     Own { writer: Arc<Writer>, socket: WriterSocket, origin: String },
     /// Another one is.
-    Through(RemoteWriter),
+    Through { remote: RemoteWriter, folder: Folder },
+    /// A server has it.
+    Server(Remote),
 }
 
 /// What became of a record.
@@ -50,7 +53,7 @@ impl Way {
         loop {
             if let Some(remote) = connect(folder)? {
                 session.detail(|| "appending through the trail's running writer".to_owned());
-                return Ok(Way::Through(remote));
+                return Ok(Way::Through { remote, folder: folder.clone() });
             }
             match Writer::open(&session.host, folder, keys, Options::default()) {
                 Ok(writer) => return Way::own(session, folder, writer),
@@ -83,12 +86,15 @@ impl Way {
     pub fn append(
         &mut self,
         session: &Session,
-        folder: &Folder,
         mut records: Vec<Record>,
         receipts: bool,
     ) -> Result<Vec<Answer>, Failure> {
         let mut lost = 0;
-        while let Way::Through(remote) = self {
+        if let Way::Server(remote) = self {
+            records.iter_mut().try_for_each(|record| identify(session, record))?;
+            return Ok(remote.append(&records)?.into_iter().map(|sent| sent_answer(sent, receipts)).collect());
+        }
+        while let Way::Through { remote, folder } = self {
             // Nobody knows whether what was sent when a connection ended is on record. With an id it can be sent again.
             records.iter_mut().try_for_each(|record| identify(session, record))?;
             match remote.append(&records, Intake::Import) {
@@ -98,7 +104,8 @@ impl Way {
                 Err(SocketError::Io { .. }) if lost < LOST_MAX => {
                     lost += 1;
                     session.detail(|| "the trail's writer has ended; sending again what it did not answer".to_owned());
-                    *self = Way::find(session, folder)?;
+                    let folder = folder.clone();
+                    *self = Way::find(session, &folder)?;
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -112,24 +119,28 @@ impl Way {
     pub fn compact(&mut self) -> Result<Compacted, Failure> {
         match self {
             Way::Own { writer, .. } => Ok(writer.compact()?),
-            Way::Through(remote) => Ok(remote.compact()?),
+            Way::Through { remote, .. } => Ok(remote.compact()?),
+            Way::Server(remote) => Err(remote::not_yet(remote.server())),
         }
     }
 
-    /// Seals everything, settles what is worth it or everything if told to, and lets the trail go.
-    pub fn finish(mut self, session: &Session, folder: &Folder, settle: bool, stop: &Stop) -> Result<Status, Failure> {
+    /// Seals everything, settles what is worth it or everything if told to, and lets the trail go. A server seals and
+    /// settles by itself, and tells its figures to who may see them alone.
+    pub fn finish(mut self, session: &Session, settle: bool, stop: &Stop) -> Result<Option<Status>, Failure> {
         let mut lost = 0;
-        while let Way::Through(remote) = &mut self {
+        while let Way::Through { remote, folder } = &mut self {
             match remote.seal().and_then(|status| if settle { remote.settle() } else { Ok(status) }) {
                 Err(SocketError::Io { .. }) if lost < LOST_MAX => {
                     lost += 1;
-                    self = Way::find(session, folder)?;
+                    let folder = folder.clone();
+                    self = Way::find(session, &folder)?;
                 }
-                done => return Ok(done?),
+                done => return Ok(Some(done?)),
             }
         }
         match self {
-            Way::Through(mut remote) => Ok(remote.seal()?),
+            Way::Server(_) => Ok(None),
+            Way::Through { mut remote, .. } => Ok(Some(remote.seal()?)),
             Way::Own { writer, socket, .. } => {
                 writer.wait_sealed()?;
                 settle_if_worth_it(session, &writer, settle);
@@ -143,9 +154,16 @@ impl Way {
                     // A connection that has not ended holds it; the end of the process ends both.
                     Err(shared) => drop(shared),
                 }
-                Ok(status)
+                Ok(Some(status))
             }
         }
+    }
+}
+
+fn sent_answer(sent: Sent, receipts: bool) -> Answer {
+    match sent {
+        Sent::Kept(receipt) => Answer::Kept { again: receipt["again"] == true, receipt: receipts.then_some(receipt) },
+        Sent::Refused(reason) => Answer::Refused(reason),
     }
 }
 

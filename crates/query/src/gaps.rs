@@ -8,7 +8,7 @@
 mod declared;
 mod sequence;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::columns::Columns;
 use crate::error::QueryError;
@@ -38,7 +38,7 @@ pub struct GapsAsked {
 }
 
 /// What the sequences of a trail show.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Gaps {
     /// Numbers that are missing, and that no `gap` record declares.
     pub undeclared: u64,
@@ -59,7 +59,7 @@ pub struct Gaps {
 }
 
 /// One run of one process of a producer.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Instance {
     /// The producer.
     pub producer: String,
@@ -93,23 +93,35 @@ pub struct Instance {
 }
 
 /// Numbers that are missing, one after the other.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hole {
     /// The first.
     pub first: i64,
     /// The last.
     pub last: i64,
     /// The index of the `gap` record that declares them.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub declared_by: Option<u64>,
     /// The reason that it gives.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The time of the record before them.
-    #[serde(rename = "after", serialize_with = "times::serialize_option", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "after",
+        serialize_with = "times::serialize_option",
+        deserialize_with = "times::deserialize_option",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     pub after_ns: Option<i64>,
     /// The time of the record behind them.
-    #[serde(rename = "before", serialize_with = "times::serialize_option", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "before",
+        serialize_with = "times::serialize_option",
+        deserialize_with = "times::deserialize_option",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     pub before_ns: Option<i64>,
 }
 
@@ -121,50 +133,82 @@ impl Hole {
 }
 
 /// Heartbeats that are missing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Silence {
     /// The last one before.
-    #[serde(rename = "from", serialize_with = "times::serialize")]
+    #[serde(rename = "from", with = "times")]
     pub from_ns: i64,
     /// The next one.
-    #[serde(rename = "until", serialize_with = "times::serialize")]
+    #[serde(rename = "until", with = "times")]
     pub until_ns: i64,
     /// How many should have come.
     pub missing: u64,
 }
 
 /// What closes a sequence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum End {
     /// It said that it was over.
     Stopped {
         /// When.
-        #[serde(rename = "at", serialize_with = "times::serialize")]
+        #[serde(rename = "at", with = "times")]
         at_ns: i64,
     },
     /// Its last record is no older than its heartbeats let expect.
     Running {
         /// The time of that record.
-        #[serde(rename = "last", serialize_with = "times::serialize")]
+        #[serde(rename = "last", with = "times")]
         last_ns: i64,
     },
     /// It has said nothing for longer than its heartbeats let expect, and not that it was over.
     Silent {
         /// The time of its last record.
-        #[serde(rename = "since", serialize_with = "times::serialize")]
+        #[serde(rename = "since", with = "times")]
         since_ns: i64,
     },
     /// Nothing closes it, and there are no heartbeats to go by: whether records are missing behind the last one cannot
     /// be told.
     Unknown {
         /// The time of its last record.
-        #[serde(rename = "last", serialize_with = "times::serialize_option")]
+        #[serde(
+            rename = "last",
+            serialize_with = "times::serialize_option",
+            deserialize_with = "times::deserialize_option",
+            default
+        )]
         last_ns: Option<i64>,
     },
 }
 
 impl Gaps {
+    /// What this cannot find out.
+    pub const NOT_CHECKED: [&'static str; 3] = [
+        "whether a producer recorded all that it decided: that takes a count from elsewhere (onrecord reconcile)",
+        "producers of which nothing is here, and records behind the last one of an instance whose tail is unknown",
+        "that the records are from whom they name: producers do not sign their sequences",
+    ];
+
+    /// What it comes to, in a word: `HOLES`, `DECLARED`, `NOTHING` or `NO HOLES`.
+    pub fn verdict(&self) -> &'static str {
+        match (self.undeclared, self.declared) {
+            (1.., _) => "HOLES",
+            (0, 1..) => "DECLARED",
+            (0, 0) if self.instances.is_empty() => "NOTHING",
+            (0, 0) => "NO HOLES",
+        }
+    }
+
+    /// The report as a document: with the verdict, and what was not checked.
+    pub fn document(&self) -> Result<serde_json::Value, serde_json::Error> {
+        let mut json = serde_json::to_value(self)?;
+        if let serde_json::Value::Object(fields) = &mut json {
+            fields.insert("verdict".to_owned(), self.verdict().into());
+            fields.insert("not_checked".to_owned(), Gaps::NOT_CHECKED.to_vec().into());
+        }
+        Ok(json)
+    }
+
     /// Whether every number that is missing is declared.
     pub fn is_good(&self) -> bool {
         self.undeclared == 0

@@ -66,6 +66,7 @@ mod search;
 mod session;
 mod statement;
 mod statistics;
+mod stats;
 mod tables;
 mod times;
 mod values;
@@ -87,7 +88,8 @@ pub use record_rows::RecordColumn;
 pub use sample::{
     CERTIFICATE_BYTES_MAX, Certificate, Chosen, NONCE_BYTES_MAX, SAMPLE_MAX, SampleAsked, SampleError, SampleReport,
 };
-pub use search::Search;
+pub use search::{After, Search};
 pub use statistics::Interval;
+pub use stats::{CheckpointStats, ModelStats, ScrubStats, ScrubbedStats, ScrubbingStats, Sizes, Stats, WriterStats};
 pub use times::Span;
 pub use view::View;

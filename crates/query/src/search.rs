@@ -30,12 +30,34 @@ pub struct Search {
     pub until: Option<Span>,
     /// Only records below this index.
     pub below: Option<u64>,
+    /// Only records that come behind this one, in the order in which they are found.
+    pub after: Option<After>,
     /// A predicate in SQL.
     pub matches: Option<String>,
     /// Fields to show. Each may have a shape (`output:json`), and is then shown under its name without it.
     pub columns: Vec<String>,
     /// Records at most; [`Search::EVERY`] for all that match.
     pub limit: usize,
+}
+
+/// A record's place in the order of a search: newest first, and of one microsecond the highest index first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct After {
+    /// Its time in microseconds since 1970, rounded down; none if that was erased.
+    pub time_us: Option<i64>,
+    /// Its index.
+    pub index: u64,
+}
+
+impl After {
+    /// What holds of every record behind it.
+    fn condition(self) -> String {
+        let index = self.index;
+        let Some(time_us) = self.time_us else { return format!("(time_ns IS NULL AND \"index\" < {index})") };
+        // The order knows microseconds, and a record has nanoseconds.
+        let (from, until) = (time_us.saturating_mul(1_000), time_us.saturating_add(1).saturating_mul(1_000));
+        format!("(time_ns < {from} OR (time_ns < {until} AND \"index\" < {index}) OR time_ns IS NULL)")
+    }
 }
 
 impl Search {
@@ -47,6 +69,7 @@ impl Search {
         Search {
             kind: Some(Kind::Decision),
             below: None,
+            after: None,
             model: None,
             version: None,
             subject: None,
@@ -87,6 +110,7 @@ impl Search {
         // A day is meant whole, and a moment is the first one left out.
         let until = self.until.map(|span| if span.is_moment() { span.from } else { span.until });
         wheres.extend(until.filter(|until| *until != i64::MAX).map(|until| format!("time < {}", moment(until))));
+        wheres.extend(self.after.map(After::condition));
         if let Some(predicate) = &self.matches {
             wheres.push(format!("({})", statement::predicate(predicate)?));
         }

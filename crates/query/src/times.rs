@@ -1,7 +1,7 @@
 //! Times as people write them: RFC 3339, a day, a span before now, a word, or a range of two.
 
 use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, TimeDelta};
-use serde::Serializer;
+use serde::{Deserialize as _, Deserializer, Serializer, de};
 
 use crate::error::QueryError;
 
@@ -79,6 +79,20 @@ pub(crate) fn serialize_option<S: Serializer>(ns: &Option<i64>, serializer: S) -
         Some(ns) => serialize(ns, serializer),
         None => serializer.serialize_none(),
     }
+}
+
+/// Reads a moment as [`serialize`] writes it.
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let moment = DateTime::parse_from_rfc3339(&text).ok().and_then(|time| time.timestamp_nanos_opt());
+    moment.ok_or_else(|| de::Error::custom(format!("{text:?} is no time")))
+}
+
+/// Reads a moment as [`serialize_option`] writes it.
+pub(crate) fn deserialize_option<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    let moment = |text: String| DateTime::parse_from_rfc3339(&text).ok().and_then(|time| time.timestamp_nanos_opt());
+    text.map(|text| moment(text).ok_or_else(|| de::Error::custom("there is no such time"))).transpose()
 }
 
 fn one(text: &str, now_ns: i64) -> Option<Span> {

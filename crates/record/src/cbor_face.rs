@@ -6,6 +6,7 @@
 
 use crate::build::{Builder, RecordBuilder};
 use crate::cbor::{self, BLOB_TAG, CborError, Item, KeyOrder, Number, Reader};
+use crate::commitment::Salt;
 use crate::envelope::{format_time, looks_like_another_unit};
 use crate::error::{Fault, Path, RecordError, Segment};
 use crate::limits::Limits;
@@ -131,6 +132,20 @@ fn read_entries(reader: &mut Reader<'_>, values: &mut Builder, depth: usize, len
 /// The CBOR face of the parts of a record: the envelope's fields and the sections in one canonical map. The time is
 /// integer nanoseconds; the few values of 1970 to 1973 that could pass for seconds are RFC 3339 text.
 pub fn to_cbor(parts: &Parts) -> Result<Vec<u8>, CborError> {
+    with_salt(parts, None)
+}
+
+/// The CBOR face of a record as its sender sends it, with the salt if he made one: what [`CborParser`] reads back as the
+/// same record.
+pub fn record_to_cbor(record: &Record) -> Result<Vec<u8>, CborError> {
+    let mut salt = Vec::new();
+    if let Some(Salt(bytes)) = &record.salt {
+        cbor::write_bytes(&mut salt, bytes);
+    }
+    with_salt(&record.parts, record.salt.as_ref().map(|_| &*salt))
+}
+
+fn with_salt(parts: &Parts, salt: Option<&[u8]>) -> Result<Vec<u8>, CborError> {
     let mut fields: Vec<(&str, &[u8])> = Vec::new();
     let mut time_as_text = Vec::new();
     if let Some(envelope) = parts.get(Part::Envelope) {
@@ -150,6 +165,7 @@ pub fn to_cbor(parts: &Parts) -> Result<Vec<u8>, CborError> {
         cbor::write_text(&mut time_as_text, &format_time(ns));
         time.1 = &time_as_text;
     }
+    fields.extend(salt.map(|salt| ("salt", salt)));
     fields.extend(Part::SECTIONS.iter().filter_map(|part| Some((part.name(), parts.get(*part)?))));
     fields.sort_by(|a, b| cbor::key_order(a.0, b.0));
     let mut out = Vec::with_capacity(parts.total_bytes() + 64);

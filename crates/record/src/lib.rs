@@ -40,7 +40,7 @@ mod stamp;
 mod stored;
 mod value;
 
-pub use cbor_face::{CborParser, to_cbor};
+pub use cbor_face::{CborParser, record_to_cbor, to_cbor};
 pub use commitment::{Content, Digest, Salt, commit, content, record_digest};
 pub use disclosed::{Disclosed, Shown};
 pub use envelope::{

@@ -24,6 +24,8 @@ proptest! {
         let again = CborParser::new(Limits::DEFAULT).parse(&bytes).unwrap();
         prop_assert_eq!(&again.parts, &record.parts);
         prop_assert_eq!(again.id, record.id);
+        let whole = record::record_to_cbor(&record).unwrap();
+        prop_assert_eq!(CborParser::new(Limits::DEFAULT).parse(&whole).unwrap(), record);
     }
 
     #[test]

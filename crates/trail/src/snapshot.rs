@@ -204,15 +204,19 @@ impl Snapshot {
 
     /// The proof that a record is under the last checkpoint. It has been checked.
     pub fn prove(&self, found: &Found) -> Result<Proof, ProofError> {
+        self.prove_at(found.index, &found.digest)
+    }
+
+    /// The proof that the record with this digest is under the last checkpoint, at this index. It has been checked.
+    pub fn prove_at(&self, index: u64, digest: &Digest) -> Result<Proof, ProofError> {
         let sealed = self.sealed();
-        let index = found.index;
         let Some(checkpoint) = self.checkpoint.as_ref().filter(|_| index < sealed) else {
             return Err(ProofError::NotSealed { index, sealed });
         };
         let path = Prover::new(self.entries(), sealed).inclusion(index)?;
         let root = checkpoint.checkpoint().root();
-        if verify_inclusion(&leaf_hash(&found.digest.0), index, sealed, &root, &path).is_err() {
-            return Err(ProofError::Changed { index, found: found.digest });
+        if verify_inclusion(&leaf_hash(&digest.0), index, sealed, &root, &path).is_err() {
+            return Err(ProofError::Changed { index, found: *digest });
         }
         let note = checkpoint.note().clone();
         let proof = TlogProof { extra: Vec::new(), index, path, checkpoint: note };

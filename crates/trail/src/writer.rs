@@ -63,7 +63,7 @@ pub struct Recovered {
 }
 
 /// Figures of a running writer.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Status {
     /// Records that are durable.
     pub records: u64,

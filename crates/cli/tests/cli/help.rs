@@ -27,7 +27,7 @@ fn no_trail_is_told_with_a_hint() {
 
 #[test]
 fn a_server_is_not_a_folder() {
-    told!(Place::new().run(&["stats", "http://localhost:7411"]));
+    told!(Place::new().run(&["compact", "http://localhost:7411"]));
 }
 
 #[test]

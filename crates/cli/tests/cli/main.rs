@@ -14,6 +14,7 @@ mod figures;
 mod help;
 mod place;
 mod search;
+mod serve;
 mod show;
 mod stats;
 mod together;

@@ -1,0 +1,288 @@
+//! A server and the command that asks it: the real binary on both sides.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use access::{Access, Assignment, Names, Role, TokenSpec};
+use host::Host;
+use trail::{Folder, Reader};
+
+use crate::place::{GERMAN_CREDIT, Place, Run, decision, plain, signal};
+use crate::told;
+
+/// A server that runs, over the folder `served` of a place.
+struct Up<'p> {
+    place: &'p Place,
+    child: Child,
+    base: String,
+    said: String,
+}
+
+impl<'p> Up<'p> {
+    fn start(place: &'p Place) -> Up<'p> {
+        let mut command = place.command(&["serve", "--dir", "served", "--listen", "127.0.0.1:0"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut said = String::new();
+        let base = loop {
+            let mut line = String::new();
+            if out.read_line(&mut line).unwrap() == 0 {
+                let mut why = String::new();
+                child.stderr.take().unwrap().read_to_string(&mut why).unwrap();
+                panic!("it does not start: {said}{why}");
+            }
+            said += &line;
+            if let Some(base) = line.strip_prefix("listening on ") {
+                break base.trim().to_owned();
+            }
+        };
+        // Whatever is logged is read, so that the server never waits for it.
+        let mut err = child.stderr.take().unwrap();
+        std::thread::spawn(move || std::io::copy(&mut err, &mut std::io::sink()));
+        Up { place, child, base, said }
+    }
+
+    fn run(&self, token: &str, args: &[&str]) -> Run {
+        let output = self.place.command(args).env("ONRECORD_TOKEN", token).output().unwrap();
+        self.place.of(output)
+    }
+
+    fn run_on(&self, token: &str, args: &[&str], stdin: &str) -> Run {
+        self.place.write("stdin", stdin);
+        let file = std::fs::File::open(self.place.path("stdin")).unwrap();
+        let output = self.place.command(args).env("ONRECORD_TOKEN", token).stdin(file).output().unwrap();
+        self.place.of(output)
+    }
+
+    fn end(mut self) -> i32 {
+        signal(&self.child, "TERM");
+        self.child.wait().unwrap().code().unwrap_or(-1)
+    }
+}
+
+impl Drop for Up<'_> {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn token(place: &Place, role: &str) -> String {
+    let host = Host::system();
+    let access = Access::open(&host, place.path("served")).unwrap();
+    let assignment = Assignment::new(Role::new(role).unwrap(), Names::All);
+    let spec = TokenSpec { name: role.to_owned(), assignment };
+    access.tokens().create(spec, "test", host.now_ns()).unwrap().1.reveal().to_owned()
+}
+
+/// What was said, without what differs from run to run.
+fn steady(run: &Run, up: &Up<'_>) -> String {
+    plain(&format!("exit {}\n-- out\n{}-- err\n{}", run.code, run.out, run.err)).replace(&up.base, "[SERVER]")
+}
+
+fn texts(args: &[String]) -> Vec<&str> {
+    args.iter().map(String::as_str).collect()
+}
+
+/// The verbs that take a server say the same there as over the trail's folder.
+#[test]
+fn verbs_say_the_same_of_a_server_as_of_a_folder() {
+    let place = Place::new();
+    assert_eq!(place.run(&["init", "served/credit", "--origin", "example.com/credit"]).code, 0);
+    let (writer, auditor) = (token(&place, "writer"), token(&place, "auditor"));
+    let up = Up::start(&place);
+    let of_server = format!("{}/v1/trails/credit", up.base);
+    let appended = up.run(&writer, &["append", &up.base, GERMAN_CREDIT]);
+    assert!(appended.code == 0 && appended.out.starts_with("appended 950 records; "), "{}", appended.told());
+    let again = up.run(&writer, &["append", &of_server, GERMAN_CREDIT, "--json"]).json();
+    assert_eq!((&again["summary"]["taken"], &again["summary"]["again"]), (&0.into(), &950.into()));
+    let receipts =
+        up.run_on(&writer, &["append", &of_server, "--receipts", "-q"], &(decision(1) + "{\"no\":1}\n" + &decision(2)));
+    assert_eq!((receipts.code, receipts.out.lines().count()), (4, 2), "{}", receipts.told());
+    assert!(receipts.err.contains("stdin:2: no: no record has this field"), "{}", receipts.err);
+    let where_ = ["--where", "inputs.age > 60", "--limit", "3"];
+    let sql =
+        "SELECT result.class, count(*) AS n FROM decisions WHERE model.name = 'credit-risk' GROUP BY 1 ORDER BY 1";
+    for args in [
+        [&["-q", "search", "TRAIL"][..], &where_].concat(),
+        [&["-q", "search", "TRAIL", "--format", "csv", "--columns", "id,inputs.age"][..], &where_].concat(),
+        [&["-q", "search", "TRAIL", "--json"][..], &where_].concat(),
+        vec!["-q", "sql", "TRAIL", sql],
+        vec!["-q", "sql", "TRAIL", sql, "--json"],
+        vec!["-q", "sql", "TRAIL", "SELECT nothing.at.all FROM decisions"],
+        vec!["-q", "search", "TRAIL", "--where", "inputs.age = 'old'"],
+        vec!["-q", "gaps", "TRAIL"],
+        vec!["-q", "gaps", "TRAIL", "--json"],
+    ] {
+        let with = |trail: &str| {
+            args.iter()
+                .map(|arg| if *arg == "TRAIL" { trail.to_owned() } else { (*arg).to_owned() })
+                .collect::<Vec<_>>()
+        };
+        let (server, folder) = (with(&of_server), with("served/credit"));
+        let (server, folder) = (up.run(&auditor, &texts(&server)), place.run(&texts(&folder)));
+        assert_eq!((server.code, &server.out, &server.err), (folder.code, &folder.out, &folder.err), "{args:?}");
+    }
+    let proof = up.run(&auditor, &["prove", &of_server, "0", "-o", "d.tlog-proof"]);
+    assert!(proof.code == 0 && proof.out.contains("log example.com/credit+"), "{}", proof.told());
+    let shown = up.run(&auditor, &["show", &of_server, "0", "--json"]).json();
+    assert_eq!((&shown["index"], &shown["document"]), (&0.into(), &"record".into()));
+    let stats = up.run(&auditor, &["stats", &of_server, "--json"]).json();
+    assert_eq!(
+        (&stats["kinds"]["decision"], &stats["writer"]["settle_error"]),
+        (&602.into(), &serde_json::Value::Null)
+    );
+    assert!(up.run(&auditor, &["stats", &of_server]).out.contains("writer        running, "));
+    assert_eq!(up.end(), 0);
+    // Everything that was asked of the server is on record, and nothing that was asked of the folder.
+    let asked = place
+        .run(&["-q", "sql", "served/credit", "SELECT count(*) AS n FROM events WHERE kind = 'access'", "--json"])
+        .json();
+    assert_eq!(asked["n"], 16, "seven questions and a record, a begin and an end each");
+}
+
+#[test]
+fn what_does_not_work_on_a_server_says_so() {
+    let place = Place::new();
+    let up = Up::start(&place);
+    assert!(up.said.starts_with("This server has no tokens yet."), "{}", up.said);
+    let admin = up.said.lines().find(|line| line.trim().starts_with("onr_")).unwrap().trim().to_owned();
+    let of = |token: &str, args: &[&str]| steady(&up.run(token, args), &up);
+    let mut said = String::new();
+    for (token, args) in [
+        (&*admin, &["verify", "SERVER"][..]),
+        (&admin, &["compact", "SERVER"]),
+        (&admin, &["export", "SERVER", "-o", "x"]),
+        (&admin, &["init", "SERVER"]),
+        (&admin, &["append", "SERVER", "--settle", "x.ndjson"]),
+        (&admin, &["show", "SERVER", "--subject", "x"]),
+        (&admin, &["search", "SERVER"]),
+        (&admin, &["show", "SERVER/v1/trails/nowhere", "1"]),
+        (&admin, &["stats", "SERVER/v1/trails/default/records"]),
+        ("", &["stats", "SERVER"]),
+        ("onr_nonsense", &["stats", "SERVER"]),
+        (&admin, &["stats", "http://127.0.0.1:1"]),
+    ] {
+        let args: Vec<String> = args.iter().map(|arg| arg.replace("SERVER", &up.base)).collect();
+        let shown: Vec<String> = args.iter().map(|arg| arg.replace(&up.base, "[SERVER]")).collect();
+        said += &format!("$ onrecord {}\n{}\n", shown.join(" "), of(token, &texts(&args)));
+    }
+    insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!(said)
+    });
+}
+
+#[test]
+fn a_configuration_is_checked_by_the_names_of_its_fields() {
+    let place = Place::with_trail();
+    place.write("onrecord.toml", "dir = \".\"\n[limits]\nreads_max = 0\n");
+    told!(place.run(&["serve", "--check", "--config", "onrecord.toml"]));
+    place.write("onrecord.toml", "dir = \".\"\n[limits]\nread_max = 1\n");
+    told!(place.run(&["serve", "--check", "--config", "onrecord.toml"]));
+    place.write("onrecord.toml", "dir = \".\"\n");
+    told!(place.run(&["serve", "--check", "--config", "onrecord.toml"]));
+    told!(place.run(&["serve", "--check", "--config", "onrecord.toml", "--listen", "0.0.0.0:7411"]));
+    told!(place.run(&["serve", "--check", "--dir", "trail"]));
+    told!(place.run(&["serve", "--check"]));
+}
+
+/// I1, T25, T27: a server that is killed while many write and read has lost no record that it acknowledged, and shown
+/// nothing that is not on record.
+#[test]
+fn a_killed_server_has_kept_what_it_acknowledged() {
+    let long = std::env::var_os("ONRECORD_TEST_LONG").is_some();
+    let (rounds, clients, span) =
+        if long { (20, 64, Duration::from_secs(3)) } else { (2, 12, Duration::from_millis(700)) };
+    let place = Place::new();
+    assert_eq!(place.run(&["init", "served/default"]).code, 0);
+    let (writer, auditor) = (token(&place, "writer"), token(&place, "auditor"));
+    let next = AtomicU32::new(0);
+    let mut kept = Vec::new();
+    let mut answered = 0;
+    for _ in 0..rounds {
+        let up = Up::start(&place);
+        let stop = AtomicBool::new(false);
+        let (acknowledged, read) = std::thread::scope(|scope| {
+            let send = || {
+                let client = reqwest::blocking::Client::new();
+                let mut acknowledged = Vec::new();
+                while !stop.load(Ordering::Acquire) {
+                    let first = next.fetch_add(3, Ordering::Relaxed);
+                    let lines: String = (first..first + 3).map(of_today).collect();
+                    let request = client.post(format!("{}/v1/trails/default/records", up.base)).bearer_auth(&writer);
+                    let request = request.header("content-type", "application/x-ndjson").body(lines);
+                    match request.send().and_then(|response| response.error_for_status()?.text()) {
+                        Ok(told) => acknowledged.extend(ids_in(&told)),
+                        Err(_) => break,
+                    }
+                }
+                acknowledged
+            };
+            let look = || {
+                let client = reqwest::blocking::Client::new();
+                let mut read = 0;
+                while !stop.load(Ordering::Acquire) {
+                    let request =
+                        client.get(format!("{}/v1/trails/default/records?limit=5", up.base)).bearer_auth(&auditor);
+                    match request.send().and_then(|response| response.error_for_status()?.text()) {
+                        Ok(_) => read += 1,
+                        Err(_) => break,
+                    }
+                }
+                read
+            };
+            let senders: Vec<_> = (0..clients).map(|_| scope.spawn(send)).collect();
+            let reader = scope.spawn(look);
+            std::thread::sleep(span);
+            signal(&up.child, "KILL");
+            stop.store(true, Ordering::Release);
+            let acknowledged: Vec<String> = senders.into_iter().flat_map(|sender| sender.join().unwrap()).collect();
+            (acknowledged, reader.join().unwrap())
+        });
+        assert!(!acknowledged.is_empty());
+        kept.extend(acknowledged);
+        answered += read;
+    }
+    let up = Up::start(&place);
+    assert_eq!(up.end(), 0);
+    let snapshot = Reader::new(&Host::system(), &Folder::new(place.path("served/default"))).snapshot().unwrap();
+    assert_eq!(snapshot.sealed(), snapshot.end());
+    let mut there = std::collections::BTreeSet::new();
+    let mut begins = 0;
+    for index in 0..snapshot.end() {
+        let found = snapshot.get(index).unwrap().unwrap();
+        assert!(there.insert(found.stored.stamp.id.to_string()), "record {index} is there twice");
+        let json = record::to_json(&found.stored).unwrap();
+        begins += usize::from(json.contains("\"event\":\"begin\""));
+    }
+    for id in &kept {
+        assert!(there.contains(id), "{id} was acknowledged, and is not there");
+    }
+    assert!(begins >= answered, "{answered} answers, and {begins} reads on record");
+    assert_eq!(place.run(&["verify", "served/default"]).code, 0);
+}
+
+/// A decision whose id is of these days, as those of live services are.
+fn of_today(number: u32) -> String {
+    let day = Host::system().now_ns() / 86_400_000_000_000 * 86_400_000;
+    let hex = format!("{day:012x}");
+    decision(number).replace("0190a5c2-7b1e", &format!("{}-{}", &hex[..8], &hex[8..]))
+}
+
+fn ids_in(told: &str) -> Vec<String> {
+    let told: serde_json::Value = serde_json::from_str(told).unwrap();
+    told["receipts"].as_array().unwrap().iter().map(|receipt| receipt["id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// A server that is told to end does, and soon, with a client that only holds the line.
+#[test]
+fn a_server_that_is_told_to_end_ends() {
+    let place = Place::new();
+    let up = Up::start(&place);
+    let _held = std::net::TcpStream::connect(up.base.strip_prefix("http://").unwrap()).unwrap();
+    let started = Instant::now();
+    assert_eq!(up.end(), 0);
+    assert!(started.elapsed() < Duration::from_secs(20));
+}

@@ -1,0 +1,199 @@
+//! What stands before every handler: who asks, whether they may, and that a refusal is on record (I11, T28). There is
+//! no other way to a handler.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use access::{Credential, Grant, Principal, Refused, Resource};
+use axum::body::Body;
+use axum::response::{IntoResponse as _, Response};
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
+
+use crate::access_record::Who;
+use crate::asked::{Asked, Query};
+use crate::problem::{Kind, Problem};
+use crate::served::Served;
+use crate::server::Server;
+use crate::table::{Need, Route};
+
+/// Why, in the caller's own words.
+pub const PURPOSE: HeaderName = HeaderName::from_static("onrecord-purpose");
+/// The request's id, in the answer.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("onrecord-request");
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Its address.
+    pub address: IpAddr,
+    /// The certificate that it showed, which TLS has checked: DER.
+    pub certificate: Option<Arc<[u8]>>,
+}
+
+/// Answers a request by its route.
+pub async fn answer(
+    server: Arc<Server>,
+    route: &'static Route,
+    path: Vec<(String, String)>,
+    request: Request<Body>,
+) -> Response {
+    let started = server.host.monotonic();
+    let id = server.host.uuid_v7().simple().to_string();
+    let (parts, body) = request.into_parts();
+    let peer = parts.extensions.get::<Peer>().cloned();
+    let peer = peer.unwrap_or(Peer { address: IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), certificate: None });
+    let mut who = Who { from: peer.address.to_string(), ..Who::default() };
+    let admitted = admit(&server, route, &parts, &peer, &path, &mut who);
+    let answered = match admitted {
+        Ok(Admitted { grant, served, query }) => {
+            let headers = parts.headers;
+            let asked = Asked {
+                server: Arc::clone(&server),
+                grant,
+                who: who.clone(),
+                request_id: id.clone(),
+                served,
+                path,
+                query,
+                headers,
+                body: body.into(),
+            };
+            (route.handler)(asked).await
+        }
+        Err(problem) => Err(problem),
+    };
+    let mut response = answered.unwrap_or_else(Problem::into_response);
+    let problem = response.extensions().get::<Kind>().copied();
+    if let Some(problem) = problem {
+        server.metrics.refused(problem.name());
+    }
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    let took = server.host.monotonic().saturating_sub(started);
+    let status = response.status().as_u16();
+    let method = method_name(&route.method);
+    server.metrics.answered(route.path, method, status, took.as_secs_f64());
+    tracing::info!(
+        request = id,
+        method,
+        route = route.path,
+        status,
+        problem = problem.map(Kind::name),
+        principal = who.id,
+        from = who.from,
+        took_us = took.as_micros() as u64,
+        "answered"
+    );
+    response
+}
+
+/// The name of a method that a route has.
+pub fn method_name(method: &http::Method) -> &'static str {
+    if *method == http::Method::POST { "POST" } else { "GET" }
+}
+
+/// A request that may be answered.
+struct Admitted {
+    grant: Option<Grant>,
+    served: Option<Arc<Served>>,
+    query: Query,
+}
+
+fn admit(
+    server: &Server,
+    route: &Route,
+    parts: &Parts,
+    peer: &Peer,
+    path: &[(String, String)],
+    who: &mut Who,
+) -> Result<Admitted, Problem> {
+    let names: Vec<&str> = route.about.parameters.iter().map(|parameter| parameter.name).collect();
+    let Need::Permission(permission) = route.need else {
+        let query = Query::read(parts.uri.query(), &names)?;
+        return Ok(Admitted { grant: None, served: None, query });
+    };
+    let named = path.iter().find(|(name, _)| name == "trail").map(|(_, value)| server.trails.meant(value));
+    let now = server.host.now_ns();
+    let refuse = |who: &Who, refused: &Refused| {
+        // A refusal is a record of the trail that was asked for, if it is there.
+        if let Some(served) = named.and_then(|name| server.trails.get(name)) {
+            served.clerk().refused(who.clone(), permission.name(), refused.to_string());
+        }
+        told(refused, route)
+    };
+    let principal = authenticate(server, &parts.headers, peer, now)?.map_err(|refused| refuse(who, &refused))?;
+    who.id = Some(principal.id.clone());
+    who.name = Some(principal.name.clone());
+    who.kind = Some(principal.kind.name());
+    who.purpose = purpose(&parts.headers)?;
+    let resource = match named {
+        Some(name) => Resource::trail(name),
+        None => Resource::server(),
+    };
+    let grant = server.access.authorize(&principal, permission, &resource, who.purpose.as_deref(), now);
+    let grant = grant.map_err(|refused| refuse(who, &refused))?;
+    who.role = Some(grant.role.clone());
+    let served = match named {
+        None => None,
+        Some(name) => Some(Arc::clone(server.trails.get(name).ok_or_else(no_trail)?)),
+    };
+    let query = Query::read(parts.uri.query(), &names)?;
+    Ok(Admitted { grant: Some(grant), served, query })
+}
+
+/// Who asks: by its token, else by its certificate.
+fn authenticate(
+    server: &Server,
+    headers: &HeaderMap,
+    peer: &Peer,
+    now: i64,
+) -> Result<Result<Principal, Refused>, Problem> {
+    let mut given = headers.get_all(AUTHORIZATION).iter();
+    let credential = match (given.next(), given.next(), &peer.certificate) {
+        (Some(value), None, _) => {
+            let text = value.to_str().ok().and_then(|text| text.split_once(' '));
+            let token = text.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
+            Credential::Bearer(token.ok_or_else(|| nobody("Authorization is not of the form: Bearer onr_…"))?)
+        }
+        (None, _, Some(der)) => Credential::Certificate { der },
+        (None, _, None) => return Err(nobody("no token came with the request; send Authorization: Bearer onr_…")),
+        (Some(_), Some(_), _) => return Err(nobody("Authorization is there twice; send it once")),
+    };
+    Ok(server.access.authenticate_from(peer.address, &credential, now))
+}
+
+fn nobody(what: &str) -> Problem {
+    Problem::new(Kind::Unauthenticated, what)
+}
+
+fn no_trail() -> Problem {
+    Problem::new(Kind::NotFound, "there is no such trail, or it is not yours to see")
+}
+
+/// What is said to who was refused. It tells nobody what exists.
+fn told(refused: &Refused, route: &Route) -> Problem {
+    let kind = match refused {
+        refused if refused.retry_after().is_some() => Kind::TooMany,
+        refused if refused.is_unauthenticated() => Kind::Unauthenticated,
+        refused if refused.hides() && route.of_trail() => return no_trail(),
+        _ => Kind::Forbidden,
+    };
+    let mut problem = Problem::new(kind, refused.public());
+    if let Some(after) = refused.retry_after() {
+        problem.retry_after_s = u32::try_from(after.as_secs().max(1)).ok();
+    }
+    if refused.reason == access::Reason::Purpose {
+        problem = problem.field(PURPOSE.as_str());
+    }
+    problem
+}
+
+fn purpose(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get(PURPOSE) else { return Ok(None) };
+    let text = std::str::from_utf8(value.as_bytes());
+    let text = text.map_err(|_| Problem::parameter(PURPOSE.as_str(), "the purpose is not UTF-8 text"))?;
+    Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty()))
+}

@@ -1,0 +1,71 @@
+//! Trails over HTTP: who asks, what may be asked, and that it was asked.
+//!
+//! ```text
+//! connection ─► listen: TLS, limits of time and size; the one that is silent for longest makes room     connections
+//!      │
+//!      ▼
+//! router ─► guard: who asks ─► may they? (access) ─► the trail            table, routes: the one list of what there is
+//!      │       └─ refused: problem+json; counted, and put on record          problem, clerk
+//!      ├─► append: body within bounds ─► records ─► staged ─► durable ─► receipts     body, room, acknowledger
+//!      ├─► search · sql · one: Reading: `begin` is durable ─► rows ─► `end`           reading, rows, access_record
+//!      └─► stats · gaps · log · proof: figures and hashes                               figures, log
+//! ```
+//!
+//! # What holds
+//!
+//! * **I1** Nothing is acknowledged that is not durable, by whichever way it came.
+//! * **I11**, **T27** Every route names its permission in one table. What records hold is looked at through a
+//!   [`reading::Reading`] alone, and there is none before the record that it began is durable.
+//! * **I12** Memory, connections, heads, bodies, queries and turns have limits; passing one is an answer that names it.
+//! * **T24**, **T28** Names in paths lead to trails and tiles alone, and tell nobody what exists.
+//!
+//! # What it is not
+//!
+//! It knows nothing of how records are stored, decides nothing about who may what, and keeps no state but connections.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod access_record;
+mod acknowledger;
+mod append;
+mod asked;
+mod body;
+mod clerk;
+pub mod config;
+mod connections;
+mod figures;
+mod guard;
+mod listen;
+mod log;
+pub mod logging;
+mod metrics;
+mod one;
+mod open;
+pub mod openapi;
+pub mod problem;
+pub mod reading;
+mod room;
+mod router;
+mod routes;
+mod rows;
+mod search;
+mod serve;
+mod served;
+mod server;
+mod sql;
+mod table;
+mod tls;
+mod trails;
+
+pub use config::Config;
+pub use guard::PURPOSE;
+pub use routes::ROUTES;
+pub use serve::{Running, StartError, Started, check, run, start};
+pub use table::{Need, Route};
+
+/// Does what waits for disks or takes long where it holds up no other request.
+async fn off_the_loop<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, problem::Problem> + Send + 'static,
+) -> Result<T, problem::Problem> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| problem::internal(&error))?
+}

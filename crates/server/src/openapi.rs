@@ -1,0 +1,276 @@
+//! The description of everything that can be asked, made from the table of routes: as OpenAPI 3.1, and as a page.
+
+use std::fmt::Write as _;
+
+use http::Method;
+use serde_json::Value;
+use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{
+    ComponentsBuilder, ContentBuilder, HttpMethod, InfoBuilder, OpenApi, OpenApiBuilder, PathsBuilder, Ref, RefOr,
+    Required, ResponseBuilder, Schema,
+};
+
+use crate::problem::Kind;
+use crate::routes::ROUTES;
+use crate::table::{Form, Need, Route, Values};
+
+const TOKEN: &str = "token";
+const PROBLEM: &str = "Problem";
+
+/// Problems that any route may answer with.
+const ANYWHERE: [Kind; 6] = [Kind::Malformed, Kind::Timeout, Kind::TooMany, Kind::Busy, Kind::Internal, Kind::Damaged];
+
+/// The description as a document.
+pub fn document() -> OpenApi {
+    let mut paths = PathsBuilder::new();
+    for route in ROUTES.iter() {
+        let method = if route.method == Method::POST { HttpMethod::Post } else { HttpMethod::Get };
+        let item = utoipa::openapi::PathItem::new(method, operation(route));
+        // A name that takes the rest of the path is a name like any other to OpenAPI.
+        paths = paths.path(route.path.replace("{*", "{"), item);
+    }
+    let token = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("onr_…").build());
+    let components = ComponentsBuilder::new().security_scheme(TOKEN, token).schema(PROBLEM, problem()).build();
+    let info = InfoBuilder::new().title("OnRecord").version(env!("CARGO_PKG_VERSION")).description(Some(
+        "Audit trails of what machine-learning models decide. {trail} is the name of a trail, or - for the default one.",
+    ));
+    OpenApiBuilder::new().info(info.build()).paths(paths.build()).components(Some(components)).build()
+}
+
+/// The document as text. It is the same for every server of this version.
+pub fn text() -> Result<String, serde_json::Error> {
+    document().to_json()
+}
+
+fn operation(route: &Route) -> OperationBuilder {
+    let about = &route.about;
+    let mut operation = OperationBuilder::new().operation_id(Some(about.id)).summary(Some(about.summary));
+    for name in route.names() {
+        operation = operation.parameter(in_path(name));
+    }
+    for parameter in about.parameters {
+        let schema = match parameter.values {
+            Values::Text => of_type(Type::String),
+            Values::Flag => of_type(Type::Boolean),
+            Values::Number(max) => ObjectBuilder::new()
+                .schema_type(SchemaType::new(Type::Integer))
+                .minimum(Some(1.0))
+                .maximum(Some(max as f64))
+                .build()
+                .into(),
+        };
+        let example = match parameter.values {
+            Values::Number(_) | Values::Flag => parameter.example.parse().ok(),
+            Values::Text => Some(Value::from(parameter.example)).filter(|_| !parameter.example.is_empty()),
+        };
+        let built = ParameterBuilder::new().name(parameter.name).parameter_in(ParameterIn::Query);
+        let built = built.required(Required::False).description(Some(parameter.says)).schema(Some(schema));
+        operation = operation.parameter(built.example(example));
+    }
+    if !about.bodies.is_empty() {
+        let mut body = RequestBodyBuilder::new().required(Some(Required::True));
+        for form in about.bodies {
+            body = body.content(form.media_type, content(form));
+        }
+        operation = operation.request_body(Some(body.build()));
+    }
+    let mut answer = ResponseBuilder::new().description(about.answers.first().map_or("", |form| form.says));
+    for form in about.answers {
+        answer = answer.content(form.media_type, content(form));
+    }
+    operation = operation.response("200", answer.build());
+    for kind in problems(route) {
+        let told = ContentBuilder::new().schema(Some(Ref::from_schema_name(PROBLEM)));
+        let told = told.example(Some(crate::problem::Problem::new(kind, "what happened; what to do").document()));
+        let response =
+            ResponseBuilder::new().description(kind.name()).content("application/problem+json", told.build());
+        operation = operation.response(kind.status().as_str(), response.build());
+    }
+    match route.need {
+        Need::Permission(permission) => {
+            let description = format!("Needs the permission {permission}.");
+            operation.description(Some(description)).security(SecurityRequirement::new(TOKEN, Vec::<String>::new()))
+        }
+        Need::Nothing(why) => operation.description(Some(format!("Anyone may ask: {why}."))),
+    }
+}
+
+/// The problems that a route may answer with; one of several with the same status.
+fn problems(route: &Route) -> Vec<Kind> {
+    let mut kinds = ANYWHERE.to_vec();
+    if matches!(route.need, Need::Permission(_)) {
+        kinds.extend([Kind::Unauthenticated, Kind::Forbidden]);
+    }
+    if route.of_trail() {
+        kinds.push(Kind::NotFound);
+    }
+    if !route.about.bodies.is_empty() {
+        kinds.extend([Kind::TooLarge, Kind::UnsupportedMediaType, Kind::NothingTaken]);
+    }
+    if route.about.answers.len() > 1 {
+        kinds.extend([Kind::NotAcceptable, Kind::Query]);
+    }
+    if route.about.id == "proveRecord" {
+        kinds.push(Kind::NotYet);
+    }
+    let mut seen = Vec::new();
+    kinds.retain(|kind| {
+        let new = !seen.contains(&kind.status());
+        seen.push(kind.status());
+        new
+    });
+    kinds
+}
+
+fn in_path(name: &str) -> Parameter {
+    let says = match name {
+        "trail" => "The trail's name, or - for the default one",
+        "id" => "The record's id or index",
+        _ => "The tile's path",
+    };
+    let example = match name {
+        "trail" => "-",
+        "id" => "0",
+        _ => "0/000",
+    };
+    let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path).required(Required::True);
+    parameter.description(Some(says)).schema(Some(of_type(Type::String))).example(Some(example.into())).build()
+}
+
+fn of_type(kind: Type) -> RefOr<Schema> {
+    RefOr::T(ObjectBuilder::new().schema_type(SchemaType::new(kind)).build().into())
+}
+
+fn content(form: &Form) -> utoipa::openapi::Content {
+    let is_json = form.media_type == "application/json";
+    let example = match serde_json::from_str(form.example) {
+        Ok(value) if is_json => Some(value),
+        _ => Some(Value::from(form.example)).filter(|_| !form.example.is_empty()),
+    };
+    let builder = ContentBuilder::new().example(example);
+    // A record may be an object or an array of them: no type is said where several are taken.
+    if is_json { builder.build() } else { builder.schema(Some(of_type(Type::String))).build() }
+}
+
+fn problem() -> RefOr<Schema> {
+    let text = |says: &str| {
+        let built = ObjectBuilder::new().schema_type(SchemaType::new(Type::String)).description(Some(says));
+        RefOr::T(Schema::from(built.build()))
+    };
+    let types: Vec<String> =
+        Kind::all().map(|kind| format!("{}{}", crate::problem::TYPE_PREFIX, kind.name())).collect();
+    let kind = ObjectBuilder::new().schema_type(SchemaType::new(Type::String)).enum_values(Some(types));
+    let object = ObjectBuilder::new()
+        .description(Some("RFC 9457"))
+        .property("type", RefOr::T(Schema::from(kind.build())))
+        .property("title", text("The kind of problem"))
+        .property("status", of_type(Type::Integer))
+        .property("detail", text("What happened, to what"))
+        .property("hint", text("What to do"))
+        .property("field", text("The path of the field, or the name of the parameter, at fault"))
+        .required("type")
+        .required("title")
+        .required("status")
+        .required("detail");
+    RefOr::T(Schema::from(object.build()))
+}
+
+/// The description as a page.
+pub fn page() -> String {
+    let mut page = String::from(HEAD);
+    for route in ROUTES.iter() {
+        let about = &route.about;
+        let need = match route.need {
+            Need::Permission(permission) => format!("needs <code>{permission}</code>"),
+            Need::Nothing(_) => "open to anyone".to_owned(),
+        };
+        let _ = write!(
+            page,
+            "<section id=\"{id}\"><h2><code>{method} {path}</code></h2><p>{summary} <small>{need}</small></p>",
+            id = escaped(about.id),
+            method = route.method,
+            path = escaped(route.path),
+            summary = escaped(about.summary),
+        );
+        if !about.parameters.is_empty() {
+            page.push_str("<table><tr><th>parameter</th><th>says</th><th>such as</th></tr>");
+            for each in about.parameters {
+                let (name, says, example) = (escaped(each.name), escaped(each.says), escaped(each.example));
+                let _ =
+                    write!(page, "<tr><td><code>{name}</code></td><td>{says}</td><td><code>{example}</code></td></tr>");
+            }
+            page.push_str("</table>");
+        }
+        for (title, forms) in [("Takes", about.bodies), ("Answers", about.answers)] {
+            for form in forms {
+                let (media, says) = (escaped(form.media_type), escaped(form.says));
+                let _ = write!(page, "<h3>{title} <code>{media}</code></h3><p>{says}</p>");
+                if !form.example.is_empty() {
+                    let _ = write!(page, "<pre>{}</pre>", escaped(&pretty(form.example)));
+                }
+            }
+        }
+        page.push_str("</section>");
+    }
+    page + "</main></body></html>\n"
+}
+
+fn pretty(example: &str) -> String {
+    let value: Option<Value> = serde_json::from_str(example).ok();
+    value.and_then(|value| serde_json::to_string_pretty(&value).ok()).unwrap_or_else(|| example.to_owned())
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+const HEAD: &str = "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>OnRecord: HTTP</title>\
+<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><style>\
+body{font:16px/1.5 system-ui,sans-serif;margin:0 auto;max-width:60rem;padding:1rem;color:#1a1a1a;background:#fff}\
+code,pre{font:14px/1.4 ui-monospace,monospace}pre{background:#f4f4f4;padding:.75rem;overflow:auto}\
+table{border-collapse:collapse}td,th{border:1px solid #999;padding:.25rem .5rem;text-align:left}\
+h2{font-size:1.1rem;margin-top:2rem}h3{font-size:1rem;font-weight:normal}</style></head><body><main>\
+<h1>OnRecord: HTTP</h1><p>Send a token with each request: <code>Authorization: Bearer onr_…</code>. \
+<code>{trail}</code> is the name of a trail, or <code>-</code> for the default one. A reader who must state a purpose \
+sends it as <code>OnRecord-Purpose</code>. The same for programs: <code>/v1/openapi.json</code>.</p>";
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_route_is_described_once_and_with_an_example() {
+        let document: Value = serde_json::from_str(&text().unwrap()).unwrap();
+        assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
+        let ids: BTreeSet<&str> = ROUTES.iter().map(|route| route.about.id).collect();
+        assert_eq!(ids.len(), ROUTES.len());
+        for route in ROUTES.iter() {
+            let method = if route.method == Method::POST { "post" } else { "get" };
+            let operation = &document["paths"][route.path.replace("{*", "{")][method];
+            assert_eq!(operation["operationId"], route.about.id, "{}", route.path);
+            assert_eq!(
+                operation["parameters"].as_array().map_or(0, Vec::len),
+                route.names().count() + route.about.parameters.len()
+            );
+            assert!(route.about.answers.iter().any(|form| !form.example.is_empty()) || route.about.id == "tile");
+            assert!(page().contains(&escaped(route.path)));
+        }
+        assert_eq!(document["paths"]["/v1/trails/{trail}/sql"]["post"]["security"], json!([{"token": []}]));
+        assert_eq!(document["paths"]["/health/live"]["get"]["security"], Value::Null);
+    }
+
+    #[test]
+    fn the_page_needs_nothing_from_elsewhere() {
+        let page = page();
+        for outside in ["http://", "https://", "<script", "src=", "@import", "url("] {
+            assert!(!page.contains(outside), "{outside}");
+        }
+    }
+}

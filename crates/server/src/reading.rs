@@ -1,0 +1,182 @@
+//! A read that is on record (I11, T27). To look at what records hold takes a [`Reading`], and a reading is had only once
+//! the record that it began is durable; what it came to goes on record when its answer has been handed over, or when
+//! whoever asked has gone away.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use hyper::body::{Frame, SizeHint};
+use query::{Policy, View};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use trail::Outcome as Appended;
+use uuid::Uuid;
+
+use crate::access_record::{self, Counts, Outcome, Who};
+use crate::asked::Asked;
+use crate::clerk::ToClerk;
+use crate::problem::{self, Problem};
+use crate::served::Served;
+
+/// The right to look at what records hold, once, for one answer.
+pub struct Reading {
+    served: Arc<Served>,
+    policy: Policy,
+    ending: Ending,
+    /// One of the reads that may be answered at once.
+    turn: OwnedSemaphorePermit,
+}
+
+impl Reading {
+    /// Puts on record that a read begins; durable when it returns. `asked` is the question in the caller's words.
+    pub async fn begin(asked: &Asked, question: &str, about: Option<Uuid>) -> Result<Reading, Problem> {
+        let turn = asked.turn().await?;
+        let served = Arc::clone(asked.trail()?);
+        let (who, grant) = (asked.who.clone(), asked.grant()?);
+        let action = grant.permission.name();
+        let record = access_record::begin(&who, action, &asked.request_id, question, about);
+        let begin = match served.append_own(record).await? {
+            Appended::Kept(receipt) => receipt.id,
+            Appended::Refused(refusal) => return Err(problem::internal(&refusal)),
+        };
+        asked.server.metrics.access_records(served.name(), 1);
+        let counts = Counts { outcome: Outcome::BrokenOff, status: 0, rows: 0, bytes: 0, until: None };
+        let ending = Ending { clerk: served.clerk(), who, action, begin, counts };
+        Ok(Reading { served, policy: grant.policy.clone(), ending, turn })
+    }
+
+    /// The trail as it stands, as this reader may see it.
+    pub fn view(&mut self) -> Result<View, Problem> {
+        let view = self.served.view(self.policy.clone())?;
+        self.ending.counts.until = Some(view.snapshot().end());
+        Ok(view)
+    }
+
+    /// What this reader may see.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// There is no answer.
+    pub fn fail(mut self, problem: Problem) -> Response {
+        let status = problem.kind.status();
+        (self.ending.counts.outcome, self.ending.counts.status) = (Outcome::Failed, status.as_u16());
+        problem.into_response()
+    }
+
+    /// An answer that is there whole.
+    pub fn reply(mut self, headers: HeaderMap, bytes: Bytes, rows: u64) -> Response {
+        self.ending.counts.status = StatusCode::OK.as_u16();
+        let inner = Inner::Whole { bytes: Some(bytes), rows };
+        told(headers, Telling { inner, ending: self.ending, _turn: self.turn })
+    }
+
+    /// An answer that comes piece by piece.
+    pub fn stream(mut self, headers: HeaderMap, pieces: mpsc::Receiver<Result<Piece, Broken>>) -> Response {
+        self.ending.counts.status = StatusCode::OK.as_u16();
+        told(headers, Telling { inner: Inner::Pieces(pieces), ending: self.ending, _turn: self.turn })
+    }
+}
+
+fn told(headers: HeaderMap, body: Telling) -> Response {
+    let mut response = Response::new(Body::new(body));
+    *response.headers_mut() = headers;
+    // What a reader may see is nobody else's.
+    response.headers_mut().insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// A part of an answer.
+pub struct Piece {
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// The rows in it.
+    pub rows: u64,
+}
+
+/// An answer broke off: whoever reads it sees that it is not whole.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the answer broke off")]
+pub struct Broken;
+
+enum Inner {
+    Whole { bytes: Option<Bytes>, rows: u64 },
+    Pieces(mpsc::Receiver<Result<Piece, Broken>>),
+    Ended,
+}
+
+/// An answer's body, which tells the record how it ended.
+struct Telling {
+    inner: Inner,
+    ending: Ending,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl hyper::body::Body for Telling {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let this = self.get_mut();
+        let counts = &mut this.ending.counts;
+        let (bytes, rows) = match &mut this.inner {
+            Inner::Ended => return Poll::Ready(None),
+            Inner::Whole { bytes, rows } => {
+                let handed = (bytes.take(), *rows);
+                this.inner = Inner::Ended;
+                counts.outcome = Outcome::Done;
+                match handed {
+                    (Some(bytes), rows) => (bytes, rows),
+                    (None, _) => return Poll::Ready(None),
+                }
+            }
+            Inner::Pieces(pieces) => match std::task::ready!(pieces.poll_recv(cx)) {
+                Some(Ok(piece)) => (piece.bytes, piece.rows),
+                Some(Err(broken)) => {
+                    this.inner = Inner::Ended;
+                    counts.outcome = Outcome::Failed;
+                    return Poll::Ready(Some(Err(broken)));
+                }
+                None => {
+                    this.inner = Inner::Ended;
+                    counts.outcome = Outcome::Done;
+                    return Poll::Ready(None);
+                }
+            },
+        };
+        counts.rows += rows;
+        counts.bytes += bytes.len() as u64;
+        Poll::Ready(Some(Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.inner, Inner::Ended)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.inner {
+            Inner::Whole { bytes, .. } => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Inner::Ended => SizeHint::with_exact(0),
+            Inner::Pieces(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// What goes on record when this is dropped, whatever became of the answer.
+struct Ending {
+    clerk: ToClerk,
+    who: Who,
+    action: &'static str,
+    begin: Uuid,
+    counts: Counts,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.clerk.end(access_record::end(&self.who, self.action, self.begin, &self.counts));
+    }
+}

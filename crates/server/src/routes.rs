@@ -1,0 +1,218 @@
+//! Everything that can be asked.
+
+use std::sync::LazyLock;
+
+use access::Permission as P;
+use http::Method;
+
+use crate::table::{About, Form, Parameter, Route, Values};
+use crate::{append, figures, log, one, open, search, sql};
+
+/// The table. Each route names the permission that it needs, or why it needs none.
+pub static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
+    let (get, post) = (|| Method::GET, || Method::POST);
+    vec![
+        Route::new(post(), "/v1/trails/{trail}/records", P::Append, append::records, APPEND),
+        Route::new(get(), "/v1/trails/{trail}/records", P::Search, search::search, SEARCH),
+        Route::new(get(), "/v1/trails/{trail}/records/{id}", P::ReadRecord, one::record, RECORD),
+        Route::new(get(), "/v1/trails/{trail}/records/{id}/proof", P::Prove, one::proof, PROOF),
+        Route::new(post(), "/v1/trails/{trail}/sql", P::Sql, sql::sql, SQL),
+        Route::new(get(), "/v1/trails/{trail}/stats", P::Stats, figures::stats, STATS),
+        Route::new(get(), "/v1/trails/{trail}/gaps", P::Gaps, figures::gaps, GAPS),
+        Route::new(get(), "/v1/trails/{trail}/log/checkpoint", P::Log, log::checkpoint, CHECKPOINT),
+        Route::new(get(), "/v1/trails/{trail}/log/tile/{*tile}", P::Log, log::tile, TILE),
+        Route::new(get(), "/metrics", P::Metrics, open::metrics, METRICS),
+        Route::open(get(), "/health/live", "a supervisor asks, and it tells nothing", open::live, LIVE),
+        Route::open(get(), "/health/ready", "a load balancer asks, and it tells a count alone", open::ready, READY),
+        Route::open(get(), "/v1/openapi.json", "it is the same for every server", open::description, OPENAPI),
+        Route::open(get(), "/v1/docs", "it is the same for every server", open::page, DOCS),
+    ]
+});
+
+const NONE: About = About { id: "", summary: "", parameters: &[], bodies: &[], answers: &[] };
+
+const fn text(name: &'static str, says: &'static str, example: &'static str) -> Parameter {
+    Parameter { name, says, values: Values::Text, example }
+}
+
+const fn flag(name: &'static str, says: &'static str) -> Parameter {
+    Parameter { name, says, values: Values::Flag, example: "true" }
+}
+
+const fn form(media_type: &'static str, says: &'static str, example: &'static str) -> Form {
+    Form { media_type, says, example }
+}
+
+const A_RECORD: &str = r#"{"id":"0190a5c2-7b1e-7c3a-9d55-1f0f5a6b7c8d","model":{"name":"credit-risk","version":"1.2.0"},"inputs":{"income":42000},"output":{"score":0.37,"decision":"deny"},"result":{"class":"deny","adverse":true}}"#;
+
+const APPEND: About = About {
+    id: "appendRecords",
+    summary: "Put records on the trail. Those that are records are taken, the others are told by position (from 0).",
+    parameters: &[
+        text("wait", "sealed: answer once everything is under a signed checkpoint, with proofs", "sealed"),
+        flag("import", "Take ids of any age, and wait for room in the journal"),
+    ],
+    bodies: &[
+        form("application/json", "One record, or an array of them", A_RECORD),
+        form("application/x-ndjson", "One record a line", A_RECORD),
+        form("application/cbor-seq", "A sequence of records in CBOR", ""),
+    ],
+    answers: &[form(
+        "application/json",
+        "Receipts of those that are on record, in order, and what is wrong with the others",
+        r#"{"receipts":[{"trail":"example.com/credit","id":"0190a5c2-7b1e-7c3a-9d55-1f0f5a6b7c8d","index":0,"content":"7d3c…","digest":"91b0…","stamp":{"v":1}}],"errors":[{"position":1,"error":{"type":"urn:onrecord:problem:record","detail":"inputs.income: expected a number, got a map","field":"inputs.income"}}]}"#,
+    )],
+};
+
+const ROWS: &[Form] = &[
+    form(
+        "application/json",
+        "One object with the rows, where the next page begins, and what is to be known beside them",
+        r#"{"covers":{"from":0,"until":950,"sealed":950},"records":[{"index":7,"id":"0190a5c2-7b1e-7c3a-9d55-1f0f5a6b7c8d"}],"next":null,"cut":false,"notes":[]}"#,
+    ),
+    form("application/x-ndjson", "One row a line", r#"{"index":7,"id":"0190a5c2-7b1e-7c3a-9d55-1f0f5a6b7c8d"}"#),
+    form("text/csv", "RFC 4180, with a line of names", "index,id\r\n7,0190a5c2-7b1e-7c3a-9d55-1f0f5a6b7c8d\r\n"),
+    form("application/vnd.apache.arrow.stream", "An Arrow IPC stream", ""),
+];
+
+const SEARCH: About = About {
+    id: "searchRecords",
+    summary: "Find records, newest first.",
+    parameters: &[
+        text("kind", "The kind of record, or all; decision if it is not said", "decision"),
+        text("model", "The model's name", "credit-risk"),
+        text("version", "The model's version", "1.2.0"),
+        text("subject", "Whom it is about: subject.id", "customer-991"),
+        text("case", "The case: subject.case", "application-88123"),
+        text("trace", "The trace: trace.trace_id", "4bf92f3577b34da6a3ce929d0e0e4736"),
+        text("since", "From then on: a time, a day, a span before now (2h, 7d), or FROM..UNTIL", "7d"),
+        text("until", "Until then; a day is meant whole", "2026-11-08"),
+        text("where", "A predicate in SQL, over fields by their names", "inputs.income < 50000 AND result.adverse"),
+        text("columns", "Fields to show, with commas between", "index,id,output.score"),
+        Parameter {
+            name: "limit",
+            says: "Records of the page; 100 if it is not said",
+            values: Values::Number(1_000_000),
+            example: "100",
+        },
+        text("cursor", "Where the page begins: next of the page before, as it was", ""),
+    ],
+    bodies: &[],
+    answers: ROWS,
+};
+
+const RECORD: About = About {
+    id: "readRecord",
+    summary: "One record, by its id or its index.",
+    parameters: &[flag("about", "And the records about it: outcomes, overrides, late explanations, reads")],
+    answers: &[form(
+        "application/json",
+        "The record; without loss, where the reader may see all of it",
+        r#"{"document":"record","version":1,"trail":{"origin":"example.com/credit","records":950,"sealed":950},"index":7,"record":{"id":"0190a5c2-7b1e-7c3a-9d55-1f0f5a6b7c8d","kind":"decision"},"stamp":{"v":1},"content":"7d3c…","digest":"91b0…"}"#,
+    )],
+    ..NONE
+};
+
+const PROOF: About = About {
+    id: "proveRecord",
+    summary: "The proof that a record is in the log: a C2SP tlog-proof. The record's digest is in the field onrecord-digest.",
+    answers: &[form("text/plain", "The proof", "c2sp.org/tlog-proof@v1\nindex 7\n…")],
+    ..NONE
+};
+
+const SQL: About = About {
+    id: "askInSql",
+    summary: "Ask in SQL, which can only read.",
+    bodies: &[form(
+        "application/json",
+        "The query",
+        r#"{"query":"SELECT result.class, count(*) AS n FROM decisions GROUP BY 1"}"#,
+    )],
+    answers: &[
+        form(
+            "application/json",
+            "One object with the rows, and what is to be known beside them",
+            r#"{"covers":{"from":0,"until":950,"sealed":950},"rows":[{"result.class":"deny","n":300}],"cut":false,"notes":[]}"#,
+        ),
+        ROWS[1],
+        ROWS[2],
+        ROWS[3],
+    ],
+    ..NONE
+};
+
+const STATS: About = About {
+    id: "stats",
+    summary: "What the trail holds, in figures.",
+    answers: &[form(
+        "application/json",
+        "The figures",
+        r#"{"origin":"example.com/credit","records":950,"sealed":950}"#,
+    )],
+    ..NONE
+};
+
+const GAPS: About = About {
+    id: "gaps",
+    summary: "What is missing of the producers' sequences, declared and not.",
+    parameters: &[
+        text("since", "Findings from then on", "7d"),
+        text("until", "Findings until then", "today"),
+        text("producer", "One producer alone", "credit-api"),
+    ],
+    answers: &[form(
+        "application/json",
+        "The report",
+        r#"{"verdict":"NO HOLES","undeclared":0,"declared":0,"instances":[]}"#,
+    )],
+    ..NONE
+};
+
+const CHECKPOINT: About = About {
+    id: "checkpoint",
+    summary: "The last signed checkpoint (C2SP tlog-checkpoint).",
+    answers: &[form("text/plain", "A signed note", "example.com/credit\n950\n5uX0…=\n\n— example.com/credit 8vWk…\n")],
+    ..NONE
+};
+
+const TILE: About = About {
+    id: "tile",
+    summary: "A hash tile or an entry bundle (C2SP tlog-tiles): <level>/<index>[.p/<width>] or entries/<index>[.p/<width>].",
+    answers: &[form("application/octet-stream", "Hashes of 32 bytes; or entries, each after its length", "")],
+    ..NONE
+};
+
+const METRICS: About = About {
+    id: "metrics",
+    summary: "What the server counts, for Prometheus.",
+    answers: &[form("application/openmetrics-text", "Figures", "onrecord_trail_records{trail=\"default\"} 950\n")],
+    ..NONE
+};
+
+const LIVE: About = About {
+    id: "live",
+    summary: "Whether the process answers.",
+    answers: &[form("application/json", "It does", r#"{"status":"live"}"#)],
+    ..NONE
+};
+
+const READY: About = About {
+    id: "ready",
+    summary: "Whether every trail takes records; 503 if one does not.",
+    answers: &[form("application/json", "They do", r#"{"status":"ready","trails_stopped":0}"#)],
+    ..NONE
+};
+
+const OPENAPI: About = About {
+    id: "openapi",
+    summary: "This description.",
+    answers: &[form("application/json", "OpenAPI 3.1", r#"{"openapi":"3.1.0"}"#)],
+    ..NONE
+};
+
+const DOCS: About = About {
+    id: "docs",
+    summary: "This description as a page.",
+    answers: &[form("text/html", "The page", "<!doctype html>")],
+    ..NONE
+};

@@ -1,0 +1,55 @@
+//! What all requests share.
+
+use std::sync::Arc;
+
+use access::Access;
+use host::Host;
+use tokio::sync::Semaphore;
+
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::room::Room;
+use crate::trails::Trails;
+
+/// A server: its trails, who may do what, and what is under way.
+pub struct Server {
+    /// The machine.
+    pub host: Host,
+    /// How it is set up.
+    pub config: Config,
+    /// Its trails.
+    pub trails: Trails,
+    /// Who may do what.
+    pub access: Arc<Access>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Memory of bodies and records under way.
+    pub room: Room,
+    /// Appends that may be read at once.
+    pub appends: Arc<Semaphore>,
+    /// Imports that may wait for room in a journal at once.
+    pub imports: Arc<Semaphore>,
+    /// Reads that may be answered at once.
+    pub reads: Arc<Semaphore>,
+}
+
+/// Imports at once: each may wait for a settle, and holds a thread meanwhile.
+const IMPORTS_MAX: usize = 4;
+
+impl Server {
+    /// A server of these trails.
+    pub fn new(host: Host, config: Config, trails: Trails, access: Arc<Access>, metrics: Arc<Metrics>) -> Server {
+        let limits = &config.limits;
+        Server {
+            room: Room::new(limits.bytes_in_flight_max),
+            appends: Arc::new(Semaphore::new(limits.appends_max)),
+            imports: Arc::new(Semaphore::new(IMPORTS_MAX)),
+            reads: Arc::new(Semaphore::new(limits.reads_max)),
+            host,
+            config,
+            trails,
+            access,
+            metrics,
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The real server on a port of its own, asked by a real client.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::disallowed_methods, reason = "tests make files as users do, and wait by the clock")]
+
+mod hostile;
+mod log;
+mod masks;
+mod place;
+mod readers;
+mod story;
+mod tls;
+mod who;
