@@ -136,8 +136,8 @@ mod tests {
         assert!(futures::FutureExt::now_or_never(first.closed()).is_none());
         let also_busy = third.busy();
         assert!(all.open().is_none());
+        assert!(!third.is_new());
         drop((busy, also_busy, second));
         assert!(all.open().is_some());
-        assert!(!third.is_new());
     }
 }

@@ -150,7 +150,7 @@ async fn slow_callers_do_not_keep_others_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_has_a_bound() {
     let place = Place::with(&["default"]);
-    let writer = place.token("writer", "default");
+    let (writer, admin) = (place.token("writer", "default"), place.token("admin", "*"));
     let mut config = place.config();
     config.limits.body_bytes_max = 1 << 20;
     config.limits.unpacked_bytes_max = 1 << 20;
@@ -169,11 +169,13 @@ async fn memory_has_a_bound() {
         stream.write_all(&vec![b' '; (1 << 20) - 512]).await.unwrap();
         held.push(stream);
     }
-    let refused = crate::place::until("a refusal", async || {
-        let response = up.append("default", &writer, decision(0)).await;
-        (response.status() == 503).then_some(response)
-    });
-    let refused = refused.await;
+    crate::place::until("memory to be full", async || {
+        let metrics = up.get("/metrics", &admin).await.text().await.unwrap();
+        metrics.contains("onrecord_in_flight_bytes 2097152\n").then_some(())
+    })
+    .await;
+    let refused = up.append("default", &writer, decision(0)).await;
+    assert_eq!(refused.status(), 503);
     assert!(refused.headers().contains_key("retry-after"));
     assert_eq!(body(refused).await.1["type"], "urn:onrecord:problem:busy");
     drop(held);
