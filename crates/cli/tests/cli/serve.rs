@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use access::{Access, Assignment, Names, Role, TokenSpec};
 use host::Host;
-use trail::{Folder, Reader};
+use trail::{Folder, KeyFolder, Reader};
 
 use crate::place::{GERMAN_CREDIT, Place, Run, decision, plain, signal};
 use crate::told;
@@ -247,7 +247,8 @@ fn a_killed_server_has_kept_what_it_acknowledged() {
     }
     let up = Up::start(&place);
     assert_eq!(up.end(), 0);
-    let snapshot = Reader::new(&Host::system(), &Folder::new(place.path("served/default"))).snapshot().unwrap();
+    let folder = Folder::new(place.path("served/default")).with_keys(&KeyFolder(place.path("keys")));
+    let snapshot = Reader::new(&Host::system(), &folder).snapshot().unwrap();
     assert_eq!(snapshot.sealed(), snapshot.end());
     let mut there = std::collections::BTreeSet::new();
     let mut begins = 0;
