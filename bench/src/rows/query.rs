@@ -348,13 +348,13 @@ fn side_by_side(args: &Query, path: &Path, records: u64) {
 /// Threads that ask at once.
 const AT_ONCE: usize = 8;
 
-/// Child: the questions, a group for each subject and a sort of all, from many threads at once.
+/// Child: the questions, a group for each subject and subjects counted, from many threads at once.
 pub fn crowd(path: &Path, records: u64) -> Value {
     let view = view(path);
     let watch = Watch::start();
     let mut texts: Vec<String> = QUESTIONS.iter().map(|question| question.text(&DIALECTS[0], records)).collect();
     texts.push("SELECT \"subject.id\", count(*) AS n FROM decisions GROUP BY 1 ORDER BY 2 DESC LIMIT 10".to_owned());
-    texts.push("SELECT \"output.score\", id FROM decisions ORDER BY 1, 2".to_owned());
+    texts.push("SELECT \"model.name\", count(DISTINCT \"subject.id\") AS n FROM decisions GROUP BY 1".to_owned());
     std::thread::scope(|scope| {
         for thread in 0..AT_ONCE {
             let (view, texts) = (&view, &texts);

@@ -135,7 +135,8 @@ impl Access {
         principal.map_err(Refused::of)
     }
 
-    /// As [`Access::authenticate`], and where too many attempts of that source failed lately, no attempt at all.
+    /// As [`Access::authenticate`], and where too many attempts of that source failed lately, one that fails is told to
+    /// wait. One that does not fail is let in: many share a source, and nobody guesses 256 bits however often.
     ///
     /// # Errors
     /// As [`Access::authenticate`], and [`Reason::TooMany`].
@@ -147,12 +148,12 @@ impl Access {
     ) -> Result<Principal, Refused> {
         let now = self.host.monotonic();
         let at = claimed(credential);
-        self.failures.may_try(source, at, now).map_err(|retry_after| Refused::of(Reason::TooMany { retry_after }))?;
-        let done = self.authenticate(credential, now_ns);
-        if done.is_err() {
+        self.authenticate(credential, now_ns).or_else(|refused| {
+            let may_try = self.failures.may_try(source, at, now);
+            may_try.map_err(|retry_after| Refused::of(Reason::TooMany { retry_after }))?;
             self.failures.failed(source, at, now);
-        }
-        done
+            Err(refused)
+        })
     }
 
     /// Whether a principal may, and what it may see or append then. Where it [takes two](Permission::takes_two), what is

@@ -75,12 +75,18 @@ impl<T: Stored> Store<T> {
         Store { folder: folder.clone(), path, seen: Mutex::new(Seen::default()), of: PhantomData }
     }
 
+    /// What the file holds, for whoever knows it from now on: [`Store::read_if_changed`] tells what comes after.
+    pub fn open(&self, host: &Host) -> Result<T, StoreError> {
+        // Marked first: a change that comes in between is read twice, and never missed.
+        let found = mark(&self.path);
+        let value = self.read(host)?;
+        let mut seen = self.seen.lock();
+        (seen.mark, seen.looked) = (found, Some(host.monotonic()));
+        Ok(value)
+    }
+
     /// What the file holds; the default if there is none.
     pub fn read(&self, host: &Host) -> Result<T, StoreError> {
-        let mut seen = self.seen.lock();
-        seen.looked = Some(host.monotonic());
-        // Marked first: a change that comes in between is read twice, and never missed.
-        seen.mark = mark(&self.path);
         let Some(bytes) = host.read_if_there(&self.path, T::STEP)? else { return Ok(T::default()) };
         if bytes.len() > FILE_BYTES_MAX {
             return Err(StoreError::TooLarge { path: self.path.clone(), bytes: bytes.len() });
@@ -106,7 +112,8 @@ impl<T: Stored> Store<T> {
                 return Ok(None);
             }
         }
-        self.read(host).map(Some)
+        // What cannot be read stays unknown, and is looked at again.
+        self.open(host).map(Some)
     }
 
     /// Changes the file, alone among all processes: reads it, lets `change` change it, and puts it in place. Durable when

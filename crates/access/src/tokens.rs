@@ -119,7 +119,7 @@ impl Tokens {
     pub fn open(host: &Host, server_folder: &Path) -> Result<Tokens, StoreError> {
         let folder = AccessFolder::of(server_folder);
         let file: Store<TokenFile> = Store::new(&folder, folder.tokens());
-        let known = index(file.read(host)?);
+        let known = index(file.open(host)?);
         Ok(Tokens {
             host: host.clone(),
             file,

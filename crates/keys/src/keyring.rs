@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use host::{FileError, Host};
+use host::{DurableFile, FileError, Host};
 use zeroize::Zeroizing;
 
 use crate::cipher::bound_to;
@@ -283,6 +283,8 @@ impl Keyring {
     /// # Errors
     /// [`KeyringError`]; the old or the new master key opens what is there then.
     pub fn rotate_master(host: &Host, folder: &Path, name: &str, source: &Source) -> Result<(), KeyringError> {
+        expect(host, folder, name)?;
+        let _alone = alone(host, folder, name)?;
         let file = expect(host, folder, name)?;
         let (_, keys) = unwrap(host, folder, name, &file)?;
         make_if_default(host, folder, source)?;
@@ -301,6 +303,8 @@ impl Keyring {
     /// # Errors
     /// [`KeyringError`]; everything can be read as before then.
     pub fn rotate_trail_key(host: &Host, folder: &Path, name: &str) -> Result<usize, KeyringError> {
+        expect(host, folder, name)?;
+        let _alone = alone(host, folder, name)?;
         let mut file = expect(host, folder, name)?;
         let (master, keys) = unwrap(host, folder, name, &file)?;
         if keys.len() == 1 {
@@ -321,6 +325,18 @@ impl Keyring {
         file.put(host, folder, name)?;
         Ok(count)
     }
+}
+
+/// One rotation at a time: each reads the trail's keys and puts them back, and of two one would be lost with what it wraps.
+fn alone(host: &Host, folder: &Path, name: &str) -> Result<DurableFile, KeyringError> {
+    let path = folder.join(format!("{name}.trail.lock"));
+    match host.create_new(&path, "trail-key") {
+        Ok(_) | Err(FileError::AlreadyExists { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let file = host.open_rw(&path, "trail-key")?;
+    file.try_lock_exclusive()?;
+    Ok(file)
 }
 
 fn expect(host: &Host, folder: &Path, name: &str) -> Result<TrailFile, KeyringError> {

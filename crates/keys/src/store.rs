@@ -100,8 +100,10 @@ impl Store {
         self.host.replace(self.path(file, id), &entry.encode(), STEP, Some(0o600))
     }
 
+    /// The key's file. One of zeros was destroyed, and the crash came before it was removed.
     pub(crate) fn get(&self, file: &str, id: &KeyId) -> Result<Option<Vec<u8>>, FileError> {
-        self.host.read_if_there(self.path(file, id), STEP)
+        let bytes = self.host.read_if_there(self.path(file, id), STEP)?;
+        Ok(bytes.filter(|bytes| bytes.iter().any(|byte| *byte != 0)))
     }
 
     /// What keys there are: the file that each is for, and its id.

@@ -128,12 +128,14 @@ fn admit(
     who.id = Some(principal.id.clone());
     who.name = Some(principal.name.clone());
     who.kind = Some(principal.kind.name());
-    who.purpose = purpose(&parts.headers)?;
+    let why = purpose(&parts.headers)?;
+    // One that is too long is refused, and does not go on record with the refusal.
+    who.purpose = why.clone().filter(|why| why.len() <= access::PURPOSE_BYTES_MAX);
     let resource = match named {
         Some(name) => Resource::trail(name),
         None => Resource::server(),
     };
-    let grant = server.access.authorize(&principal, permission, &resource, who.purpose.as_deref(), now);
+    let grant = server.access.authorize(&principal, permission, &resource, why.as_deref(), now);
     let grant = grant.map_err(|refused| refuse(who, &refused))?;
     who.role = Some(grant.role.clone());
     let served = match named {

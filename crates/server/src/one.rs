@@ -76,7 +76,7 @@ pub fn record(asked: Asked) -> Answering {
                 off_the_loop(move || Ok(named.find(&*served.snapshot()?)?.map(|found| found.stored.stamp.id))).await?
             }
         };
-        let about = id.filter(|id| id.get_version_num() == 7);
+        let about = id.filter(|id| id.get_version_num() == 7 && id.get_variant() == uuid::Variant::RFC4122);
         let question = format!("GET records/{}?{}", asked.in_path("id")?, asked.query.told());
         let mut reading = Reading::begin(&asked, &question, about).await?;
         let view = match reading.view() {
@@ -84,9 +84,13 @@ pub fn record(asked: Asked) -> Answering {
             Err(problem) => return Ok(reading.fail(problem)),
         };
         let (as_it_is, filtered) = (reading.policy().masks.is_empty(), reading.policy().rows.is_some());
-        let done = off_the_loop(move || match as_it_is {
-            true => whole(&view, named, with_about, filtered),
-            false => masked(&view, named, with_about),
+        let turn = reading.take_turn();
+        let done = off_the_loop(move || {
+            let _turn = turn;
+            match as_it_is {
+                true => whole(&view, named, with_about, filtered),
+                false => masked(&view, named, with_about),
+            }
         });
         Ok(match done.await {
             Ok((text, records)) => {
@@ -228,7 +232,9 @@ pub fn proof(asked: Asked) -> Answering {
     Box::pin(async move {
         let named = Named::read(asked.in_path("id")?)?;
         let (served, policy) = (asked.trail()?.clone(), asked.grant()?.policy.clone());
+        let turn = asked.turn().await?;
         let text = off_the_loop(move || {
+            let _turn = turn;
             let view = served.view(policy.clone())?;
             // Whether there is such a record is told to nobody who could not find it.
             if policy.rows.is_some() && rows(&view, &["index"], named.condition(), 1)?.is_empty() {

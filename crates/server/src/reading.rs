@@ -27,8 +27,9 @@ pub struct Reading {
     served: Arc<Served>,
     policy: Policy,
     ending: Ending,
-    /// One of the reads that may be answered at once.
-    turn: OwnedSemaphorePermit,
+    /// One of the reads that may be answered at once; the work takes it along, so that it is not free while the work of
+    /// someone who went away goes on.
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Reading {
@@ -39,14 +40,19 @@ impl Reading {
         let (who, grant) = (asked.who.clone(), asked.grant()?);
         let action = grant.permission.name();
         let record = access_record::begin(&who, action, &asked.request_id, question, about);
-        let begin = match served.append_own(record).await? {
-            Appended::Kept(receipt) => receipt.id,
-            Appended::Refused(refusal) => return Err(problem::internal(&refusal)),
-        };
-        asked.server.metrics.access_records(served.name(), 1);
-        let counts = Counts { outcome: Outcome::BrokenOff, status: 0, rows: 0, bytes: 0, until: None };
-        let ending = Ending { clerk: served.clerk(), who, action, begin, counts };
-        Ok(Reading { served, policy: grant.policy.clone(), ending, turn })
+        let (by, metrics) = (Arc::clone(&served), Arc::clone(&asked.server.metrics));
+        // A task of its own: whoever asked may go away meanwhile, and what is begun is ended.
+        let ending = tokio::spawn(async move {
+            let begin = match by.append_own(record).await? {
+                Appended::Kept(receipt) => receipt.id,
+                Appended::Refused(refusal) => return Err(problem::internal(&refusal)),
+            };
+            metrics.access_records(by.name(), 1);
+            let counts = Counts { outcome: Outcome::BrokenOff, status: 0, rows: 0, bytes: 0, until: None };
+            Ok(Ending { clerk: by.clerk(), who, action, begin, counts })
+        });
+        let ending = ending.await.map_err(|error| problem::internal(&error))??;
+        Ok(Reading { served, policy: grant.policy.clone(), ending, turn: Some(turn) })
     }
 
     /// The trail as it stands, as this reader may see it.
@@ -54,6 +60,11 @@ impl Reading {
         let view = self.served.view(self.policy.clone())?;
         self.ending.counts.until = Some(view.snapshot().end());
         Ok(view)
+    }
+
+    /// What the work of the answer holds until it is done.
+    pub fn take_turn(&mut self) -> Option<OwnedSemaphorePermit> {
+        self.turn.take()
     }
 
     /// What this reader may see.
@@ -72,13 +83,13 @@ impl Reading {
     pub fn reply(mut self, headers: HeaderMap, bytes: Bytes, rows: u64) -> Response {
         self.ending.counts.status = StatusCode::OK.as_u16();
         let inner = Inner::Whole { bytes: Some(bytes), rows };
-        told(headers, Telling { inner, ending: self.ending, _turn: self.turn })
+        told(headers, Telling { inner, ending: self.ending })
     }
 
     /// An answer that comes piece by piece.
-    pub fn stream(mut self, headers: HeaderMap, pieces: mpsc::Receiver<Result<Piece, Broken>>) -> Response {
+    pub fn stream(mut self, headers: HeaderMap, pieces: mpsc::Receiver<Said>) -> Response {
         self.ending.counts.status = StatusCode::OK.as_u16();
-        told(headers, Telling { inner: Inner::Pieces(pieces), ending: self.ending, _turn: self.turn })
+        told(headers, Telling { inner: Inner::Pieces(pieces), ending: self.ending })
     }
 }
 
@@ -98,6 +109,9 @@ pub struct Piece {
     pub rows: u64,
 }
 
+/// What is said piece by piece; nothing is its end. Who says no more without it has broken off.
+pub type Said = Result<Option<Piece>, Broken>;
+
 /// An answer broke off: whoever reads it sees that it is not whole.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the answer broke off")]
@@ -105,7 +119,7 @@ pub struct Broken;
 
 enum Inner {
     Whole { bytes: Option<Bytes>, rows: u64 },
-    Pieces(mpsc::Receiver<Result<Piece, Broken>>),
+    Pieces(mpsc::Receiver<Said>),
     Ended,
 }
 
@@ -113,7 +127,6 @@ enum Inner {
 struct Telling {
     inner: Inner,
     ending: Ending,
-    _turn: OwnedSemaphorePermit,
 }
 
 impl hyper::body::Body for Telling {
@@ -135,16 +148,21 @@ impl hyper::body::Body for Telling {
                 }
             }
             Inner::Pieces(pieces) => match std::task::ready!(pieces.poll_recv(cx)) {
-                Some(Ok(piece)) => (piece.bytes, piece.rows),
+                Some(Ok(Some(piece))) => (piece.bytes, piece.rows),
+                Some(Ok(None)) => {
+                    this.inner = Inner::Ended;
+                    counts.outcome = Outcome::Done;
+                    return Poll::Ready(None);
+                }
                 Some(Err(broken)) => {
                     this.inner = Inner::Ended;
                     counts.outcome = Outcome::Failed;
                     return Poll::Ready(Some(Err(broken)));
                 }
+                // It waited too long for whoever reads, or its thread ended: what was handed over is not all.
                 None => {
                     this.inner = Inner::Ended;
-                    counts.outcome = Outcome::Done;
-                    return Poll::Ready(None);
+                    return Poll::Ready(Some(Err(Broken)));
                 }
             },
         };

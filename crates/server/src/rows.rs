@@ -17,7 +17,7 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::problem::{self, Kind, Problem};
-use crate::reading::{Broken, Piece, Reading};
+use crate::reading::{Broken, Piece, Reading, Said};
 
 /// Bytes of a piece, about.
 const PIECE_BYTES: usize = 64 << 10;
@@ -120,7 +120,11 @@ pub async fn answer(mut reading: Reading, form: Form, rows: impl Rows, stall: Du
     let (sender, pieces) = mpsc::channel(AHEAD);
     let (begun, beginning) = oneshot::channel();
     let outlet = Outlet { sender, stall, runtime: tokio::runtime::Handle::current() };
-    tokio::task::spawn_blocking(move || write(&view, form, rows, begun, &outlet));
+    let turn = reading.take_turn();
+    tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        write(&view, form, rows, begun, &outlet);
+    });
     match beginning.await {
         Ok(Ok(())) => {
             let mut headers = HeaderMap::new();
@@ -134,7 +138,7 @@ pub async fn answer(mut reading: Reading, form: Form, rows: impl Rows, stall: Du
 
 /// Where pieces go.
 struct Outlet {
-    sender: mpsc::Sender<Result<Piece, Broken>>,
+    sender: mpsc::Sender<Said>,
     /// How long who reads may stand still.
     stall: Duration,
     runtime: tokio::runtime::Handle,
@@ -144,7 +148,7 @@ struct Outlet {
 struct Gone;
 
 impl Outlet {
-    fn send(&self, piece: Result<Piece, Broken>) -> Result<(), Gone> {
+    fn send(&self, piece: Said) -> Result<(), Gone> {
         let sent = self.runtime.block_on(async { tokio::time::timeout(self.stall, self.sender.send(piece)).await });
         sent.map_err(|_| Gone)?.map_err(|_| Gone)
     }
@@ -164,9 +168,11 @@ fn write(view: &View, form: Form, mut rows: impl Rows, begun: oneshot::Sender<Re
     if begun.send(Ok(())).is_err() {
         return;
     }
-    if let Err(Stop::Broken) = pieces(view, form, &mut rows, answer, first, outlet) {
-        let _ = outlet.send(Err(Broken));
-    }
+    let _ = match pieces(view, form, &mut rows, answer, first, outlet) {
+        Ok(()) => outlet.send(Ok(None)),
+        Err(Stop::Broken) => outlet.send(Err(Broken)),
+        Err(Stop::Gone) => return,
+    };
 }
 
 /// Why writing ended before its end.
@@ -288,7 +294,7 @@ impl Page {
             return Ok(());
         }
         let piece = Piece { bytes: std::mem::take(&mut self.buffer).into(), rows: std::mem::take(&mut self.waiting) };
-        Ok(outlet.send(Ok(piece))?)
+        Ok(outlet.send(Ok(Some(piece)))?)
     }
 }
 

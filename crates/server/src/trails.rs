@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use host::Host;
 use query::Engine;
-use trail::{Folder, KeyFolder, Protection, Source};
+use trail::{Folder, KeyFolder, Protection, Settings, Source};
 
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -46,6 +46,19 @@ pub enum TrailsError {
     /// Too many.
     #[error("{} holds more than {TRAILS_MAX} trails; serve a part of them", .0.display())]
     TooMany(PathBuf),
+    /// Two of them are one log: each would do away with keys of the other's files.
+    #[error("{first} and {second} are both {origin}: one is a copy of the other; keep it elsewhere")]
+    Twice {
+        /// The log.
+        origin: String,
+        /// One of them.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// A trail's own file cannot be read.
+    #[error(transparent)]
+    Settings(#[from] trail::SettingsError),
     /// The default trail is not there.
     #[error("default_trail: there is no trail {name:?} in {}", path.display())]
     NoDefault {
@@ -149,6 +162,13 @@ impl Trails {
             None if found.len() == 1 => found.keys().next().cloned(),
             None => found.contains_key(FIRST).then(|| FIRST.to_owned()),
         };
+        let mut origins = BTreeMap::new();
+        for (name, path) in &found {
+            let origin = Settings::read(host, &Folder::new(path))?.origin;
+            if let Some(first) = origins.insert(origin.clone(), name) {
+                return Err(TrailsError::Twice { origin, first: first.clone(), second: name.clone() });
+            }
+        }
         let engine = Engine::new(host, config.limits.of_queries())?;
         let mut by_name = BTreeMap::new();
         for (name, path) in found {

@@ -43,6 +43,12 @@ impl Folder {
         Ok(opened.clone())
     }
 
+    /// The same as they are now, and from now on: a rotation may have ended since they were opened.
+    pub(crate) fn keyring_anew(&self, host: &Host, settings: &Settings) -> Result<Option<Keyring>, KeysError> {
+        *self.opened.lock() = None;
+        self.keyring(host, settings)
+    }
+
     /// The folder itself.
     pub fn root(&self) -> &Path {
         &self.root

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use keys::KeyError;
 use record::{Body, Stored};
 
 use super::blame::Wrong;
@@ -87,6 +88,11 @@ impl Check<'_> {
                 return self.wrong(index, Wrong { found: *digest, file: path.to_owned(), row: found.row });
             }
             lake::Why::Unreadable(error) if error.is_not_found() => (Severity::Incomplete, "I2"),
+            lake::Why::Unreadable(lake::ReadError::Key { cause, .. })
+                if !matches!(**cause, KeyError::Unusable { .. }) =>
+            {
+                (Severity::Incomplete, "T21")
+            }
             lake::Why::Bytes { .. } | lake::Why::Unreadable(_) => (Severity::Invalid, "T1"),
             lake::Why::Unexpected => (Severity::Invalid, "I2"),
             _ => (Severity::Invalid, "T26"),

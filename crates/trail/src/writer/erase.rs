@@ -165,7 +165,10 @@ impl Inner {
     fn carry_out(&self, index: u64, erasure: &Erasure) -> Result<Erased, EraseError> {
         let parts = erasure.parts()?;
         // The journal lets go of what is settled, and the declaration is sealed before what it declares is done.
+        // What holds it there ends here: a segment that others go on to append to would stay, and it with its key.
+        self.journal.rotate().map_err(SettleError::from)?;
         self.settle_all()?;
+        self.journal.release(self.shared.snapshot.load().settled()).map_err(SettleError::from)?;
         // A compaction would put other files in the place of these: one rewrite at a time.
         let _turn = self.rewriting.lock();
         let files = self.rewrite(erasure, &parts)?;

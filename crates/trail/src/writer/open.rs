@@ -90,8 +90,9 @@ impl Writer {
     pub fn open(host: &Host, folder: &Folder, keys: &KeyFolder, options: Options) -> Result<Writer, OpenError> {
         let settings = Arc::new(Settings::read(host, folder)?);
         let folder = &folder.clone().with_keys(keys);
-        let keyring = folder.keyring(host, &settings)?;
         let lock = WriterLock::take(host, folder)?;
+        // Under the lock, under which no rotation runs.
+        let keyring = folder.keyring_anew(host, &settings)?;
         host.sweep_temporaries(folder.root(), "trail")?;
         let verifier_key = settings.verifier_key().map_err(|error| OpenError::Checkpoint(error.to_string()))?;
         let key = keys.load(host, &verifier_key)?;
