@@ -141,7 +141,7 @@ impl Question {
         let filter = if self.filters { &*filter } else { "" };
         let text = format!("SELECT {} FROM events WHERE {{kind}} = 'decision'{filter} {}", self.select, self.tail);
         let quote = dialect.quote.to_string();
-        text.replace("{hour}", dialect.hour).replace('{', &quote).replace('}', &quote)
+        text.replace("{hour}", dialect.hour).replace(['{', '}'], &quote)
     }
 }
 
@@ -266,6 +266,9 @@ fn look_ups(args: &Query, path: &Path, records: u64) {
     figures.finish();
 }
 
+/// How the decision of that number is looked for.
+type Way<'a> = &'a dyn Fn(u64, &View);
+
 /// Warm look-ups of each kind; a fiftieth of them cold.
 const LOOK_UPS: usize = 1_000;
 
@@ -285,7 +288,7 @@ pub fn look_up(path: &Path, records: u64, round: u64) -> Value {
         assert!(answer(view, &search.to_sql().unwrap()).0 > 0);
     };
     let mut said = serde_json::Map::new();
-    let ways: [(&str, &dyn Fn(u64, &View)); 4] = [
+    let ways: [(&str, Way<'_>); 4] = [
         ("by id", &by_id),
         ("newest of a subject", &by_subject),
         ("newest 20 of a subject", &twenty),
