@@ -50,26 +50,6 @@ docs/sql.md says what EXPR can be, and how a field is named.";
 /// What a person sees of a record in a line.
 const IN_A_LINE: [&str; 7] = ["index", "time", "id", "model.name", "model.version", "subject.id", "output:json"];
 
-/// What a program gets: all of it.
-const IN_FULL: [&str; 16] = [
-    "index",
-    "id",
-    "kind",
-    "time",
-    "about",
-    "model:json",
-    "result:json",
-    "producer:json",
-    "trace:json",
-    "error",
-    "subject:json",
-    "inputs:json",
-    "parameters:json",
-    "output:json",
-    "explanation:json",
-    "context:json",
-];
-
 pub fn run(session: &Session, args: &Args) -> Outcome {
     let format = Format::of(session, args.format);
     if let Some(remote) = Remote::of(&args.trail) {
@@ -115,6 +95,6 @@ fn columns(args: &Args, format: Format) -> Vec<String> {
     match (args.columns.is_empty(), format) {
         (false, _) => args.columns.iter().map(|column| column.trim().to_owned()).collect(),
         (true, Format::Table) => IN_A_LINE.map(str::to_owned).to_vec(),
-        (true, _) => IN_FULL.map(str::to_owned).to_vec(),
+        (true, _) => Search::IN_FULL.map(str::to_owned).to_vec(),
     }
 }

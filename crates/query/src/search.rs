@@ -61,6 +61,26 @@ impl After {
 }
 
 impl Search {
+    /// The columns of all of a record, for programs.
+    pub const IN_FULL: [&str; 16] = [
+        "index",
+        "id",
+        "kind",
+        "time",
+        "about",
+        "model:json",
+        "result:json",
+        "producer:json",
+        "trace:json",
+        "error",
+        "subject:json",
+        "inputs:json",
+        "parameters:json",
+        "output:json",
+        "explanation:json",
+        "context:json",
+    ];
+
     /// The limit that leaves nothing off.
     pub const EVERY: usize = usize::MAX;
 

@@ -17,7 +17,6 @@ use crate::asked::Asked;
 use crate::off_the_loop;
 use crate::problem::{self, Kind, Problem};
 use crate::reading::Reading;
-use crate::search::COLUMNS;
 use crate::table::Answering;
 
 /// Late facts of an answer; the newest.
@@ -198,7 +197,7 @@ fn object(found: &Found) -> Result<Fields, Problem> {
 
 /// What a reader may see of it, where that is not all: made by a search, as that is where masks are.
 fn masked(view: &View, named: Named, with_about: bool) -> Result<(String, u64), Problem> {
-    let found = rows(view, &COLUMNS, named.condition(), 1)?;
+    let found = rows(view, &Search::IN_FULL, named.condition(), 1)?;
     let Some(record) = found.first() else { return Err(not_found()) };
     let mut fields = document(view.snapshot());
     fields.extend([("masked", "true".to_owned()), ("record", record.clone())]);
@@ -207,7 +206,7 @@ fn masked(view: &View, named: Named, with_about: bool) -> Result<(String, u64), 
         let id: serde_json::Value = serde_json::from_str(record).map_err(|error| problem::internal(&error))?;
         let id = id["id"].as_str().unwrap_or_default().to_owned();
         let condition = format!("about = '{}'", id.replace('\'', "''"));
-        let mut about = rows(view, &COLUMNS, condition, ABOUT_MAX + 1)?;
+        let mut about = rows(view, &Search::IN_FULL, condition, ABOUT_MAX + 1)?;
         let more = about.len() > ABOUT_MAX;
         about.truncate(ABOUT_MAX);
         records += about.len() as u64;

@@ -21,26 +21,6 @@ use crate::table::Answering;
 /// Records of a page, unless the caller says.
 pub const LIMIT: usize = 100;
 
-/// What is shown of a record, unless the caller says.
-pub const COLUMNS: [&str; 16] = [
-    "index",
-    "id",
-    "kind",
-    "time",
-    "about",
-    "model:json",
-    "result:json",
-    "producer:json",
-    "trace:json",
-    "error",
-    "subject:json",
-    "inputs:json",
-    "parameters:json",
-    "output:json",
-    "explanation:json",
-    "context:json",
-];
-
 /// Columns that say where a page ends.
 const INDEX: &str = "index";
 const TIME: &str = "time_ns";
@@ -85,7 +65,7 @@ impl Page {
         };
         let mut columns: Vec<String> = match query.get("columns") {
             Some(columns) => columns.split(',').map(|column| column.trim().to_owned()).collect(),
-            None => COLUMNS.map(str::to_owned).to_vec(),
+            None => Search::IN_FULL.map(str::to_owned).to_vec(),
         };
         let asked = columns.len();
         for needed in [INDEX, TIME] {
