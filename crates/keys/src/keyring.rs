@@ -283,9 +283,7 @@ impl Keyring {
     /// # Errors
     /// [`KeyringError`]; the old or the new master key opens what is there then.
     pub fn rotate_master(host: &Host, folder: &Path, name: &str, source: &Source) -> Result<(), KeyringError> {
-        expect(host, folder, name)?;
-        let _alone = alone(host, folder, name)?;
-        let file = expect(host, folder, name)?;
+        let (_lock, file) = alone(host, folder, name)?;
         let (_, keys) = unwrap(host, folder, name, &file)?;
         make_if_default(host, folder, source)?;
         let recipe = Recipe::new(host, source);
@@ -303,9 +301,7 @@ impl Keyring {
     /// # Errors
     /// [`KeyringError`]; everything can be read as before then.
     pub fn rotate_trail_key(host: &Host, folder: &Path, name: &str) -> Result<usize, KeyringError> {
-        expect(host, folder, name)?;
-        let _alone = alone(host, folder, name)?;
-        let mut file = expect(host, folder, name)?;
+        let (_lock, mut file) = alone(host, folder, name)?;
         let (master, keys) = unwrap(host, folder, name, &file)?;
         if keys.len() == 1 {
             file.add(host, &master, Hex(host.random()), &Secret::random(host));
@@ -327,8 +323,10 @@ impl Keyring {
     }
 }
 
-/// One rotation at a time: each reads the trail's keys and puts them back, and of two one would be lost with what it wraps.
-fn alone(host: &Host, folder: &Path, name: &str) -> Result<DurableFile, KeyringError> {
+/// The trail's keys for one rotation, and a lock until it is over: each reads them and puts them back, and of two at a time
+/// one would be lost with what it wraps.
+fn alone(host: &Host, folder: &Path, name: &str) -> Result<(DurableFile, TrailFile), KeyringError> {
+    expect(host, folder, name)?;
     let path = folder.join(format!("{name}.trail.lock"));
     match host.create_new(&path, "trail-key") {
         Ok(_) | Err(FileError::AlreadyExists { .. }) => {}
@@ -336,7 +334,7 @@ fn alone(host: &Host, folder: &Path, name: &str) -> Result<DurableFile, KeyringE
     }
     let file = host.open_rw(&path, "trail-key")?;
     file.try_lock_exclusive()?;
-    Ok(file)
+    Ok((file, expect(host, folder, name)?))
 }
 
 fn expect(host: &Host, folder: &Path, name: &str) -> Result<TrailFile, KeyringError> {

@@ -123,7 +123,7 @@ fn no_later_than(file: &Manifest) -> i64 {
 
 impl FileReader {
     /// The rows that have every one of these values, in order.
-    fn rows_of_all(&self, wanted: &[(Lookup, &str)], filters: &Filters) -> Result<Vec<u64>, ReadError> {
+    pub(crate) fn rows_of_all(&self, wanted: &[(Lookup, &str)], filters: &Filters) -> Result<Vec<u64>, ReadError> {
         let mut rows: Option<Vec<u64>> = None;
         for (column, value) in wanted {
             let mut hits: Vec<u64> =

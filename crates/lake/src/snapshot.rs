@@ -275,15 +275,17 @@ impl Snapshot {
         Ok(found)
     }
 
-    /// The rows of a file that have `value` in that column, in order. Nothing if the file may hold it elsewhere too, in an
-    /// envelope that stands in no columns.
-    pub fn rows_of(&self, file: &Manifest, column: Lookup, value: &str) -> Result<Option<Vec<u64>>, ReadError> {
-        let reader = self.reader(file)?;
-        if column == Lookup::Trace && reader.leaf("envelope:rest").is_some() {
+    /// The rows of a file that have each of these values in its column, in order; more where the file may hold one
+    /// elsewhere too, in an envelope that stands in no columns, and nothing if that is so of all.
+    pub fn rows_of(&self, file: &Manifest, wanted: &[(Lookup, &str)]) -> Result<Option<Vec<u64>>, ReadError> {
+        if wanted.is_empty() {
             return Ok(None);
         }
-        let hits = reader.rows_of_text(column.column(), &[value], self.filters())?;
-        Ok(Some(hits.into_iter().map(|(_, row)| row).collect()))
+        let reader = self.reader(file)?;
+        let elsewhere = reader.leaf("envelope:rest").is_some();
+        let in_columns = |(column, _): &(Lookup, &str)| *column != Lookup::Trace || !elsewhere;
+        let told: Vec<(Lookup, &str)> = wanted.iter().copied().filter(in_columns).collect();
+        if told.is_empty() { Ok(None) } else { reader.rows_of_all(&told, self.filters()).map(Some) }
     }
 
     /// Gives `take` each file that may hold one of `values` in that column, and where: (place in `values`, row).

@@ -199,7 +199,7 @@ impl Records {
             faces.get(name).is_some_and(|face| face.mask.is_none() && shown(face))
         };
         let mut files: Vec<_> = self.readers.lake.files().iter().collect();
-        files.sort_by_key(|file| std::cmp::Reverse((file.times().latest_us, file.last_index)));
+        files.sort_by_cached_key(|file| std::cmp::Reverse((file.times().latest_us, file.last_index)));
         let of_files = |schema: &Schema| -> Vec<_> {
             files.iter().map(|file| Arc::new(file_stats::of_file(file, schema, as_stored))).collect()
         };
@@ -225,7 +225,8 @@ impl Records {
         {
             let one = PartitionedFile::new(file.path.clone(), file.bytes).with_statistics(statistics);
             let total = usize::try_from(file.rows).unwrap_or(usize::MAX);
-            let rows = self.rows_of(file, &looked_up)?;
+            let rows = self.readers.lake.rows_of(file, &looked_up);
+            let rows = rows.map_err(|error| DataFusionError::External(Box::new(error)))?;
             rows_left += rows.as_ref().map_or(total, Vec::len);
             match rows {
                 None => left.push(one),
@@ -241,20 +242,6 @@ impl Records {
             told += &format!(", rows_by_look_up={rows_left}");
         }
         Ok((left, told))
-    }
-
-    /// The rows of a file that have what is looked up, if that can be told.
-    fn rows_of(&self, file: &lake::Manifest, looked_up: &[(Lookup, &str)]) -> Result<Option<Vec<u64>>> {
-        let mut left: Option<Vec<u64>> = None;
-        for (column, value) in looked_up {
-            let rows = self.readers.lake.rows_of(file, *column, value);
-            let Some(rows) = rows.map_err(|error| DataFusionError::External(Box::new(error)))? else { continue };
-            left = Some(match left {
-                None => rows,
-                Some(left) => left.into_iter().filter(|row| rows.binary_search(row).is_ok()).collect(),
-            });
-        }
-        Ok(left)
     }
 
     fn hot(&self, schema: &SchemaRef, faces: &Faces) -> Result<Arc<dyn ExecutionPlan>> {

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::access_record::Who;
+use crate::off_the_loop;
 use crate::problem::{self, Problem};
 use crate::served::Served;
 use crate::server::Server;
@@ -56,6 +57,20 @@ impl Asked {
         let busy = || Problem::new(problem::Kind::Busy, "as many reads are under way as may be; try again");
         let turn = tokio::time::timeout(wait, Arc::clone(&self.server.reads).acquire_owned()).await;
         turn.map_err(|_| busy())?.map_err(|_| problem::stopped())
+    }
+
+    /// Does `work` as one of the reads that may be answered at once. It keeps its turn to its end, also if whoever asked
+    /// goes away.
+    pub async fn in_turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let turn = self.turn().await?;
+        off_the_loop(move || {
+            let _turn = turn;
+            work()
+        })
+        .await
     }
 
     /// What stands in the path under a name.

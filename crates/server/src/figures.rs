@@ -8,7 +8,6 @@ use query::{GapsAsked, Sizes, Span, WriterStats};
 use trail::ScrubState;
 
 use crate::asked::Asked;
-use crate::off_the_loop;
 use crate::problem::{self, Kind, Problem};
 use crate::table::Answering;
 
@@ -25,9 +24,7 @@ pub fn stats(asked: Asked) -> Answering {
     Box::pin(async move {
         let (served, policy) = (asked.trail()?.clone(), asked.grant()?.policy.clone());
         let host = asked.server.host.clone();
-        let turn = asked.turn().await?;
-        let stats = off_the_loop(move || {
-            let _turn = turn;
+        let stats = asked.in_turn(move || {
             let sizes = Sizes::of(served.folder()).map_err(|error| problem::damaged(&error))?;
             let scrub = ScrubState::read(&host, served.folder()).map_err(|error| problem::damaged(&error))?;
             // What failed is in the log; its words may name files of the server.
@@ -63,12 +60,7 @@ pub fn gaps(asked: Asked) -> Answering {
         let until_ns = until.map(|span| if span.is_moment() { span.from } else { span.until });
         let producer = asked.query.get("producer").map(str::to_owned);
         let question = GapsAsked { since_ns: since.map(|span| span.from), until_ns, producer };
-        let turn = asked.turn().await?;
-        let gaps = off_the_loop(move || {
-            let _turn = turn;
-            Ok(served.view(policy)?.gaps(&question)?)
-        });
-        let gaps = gaps.await?;
+        let gaps = asked.in_turn(move || Ok(served.view(policy)?.gaps(&question)?)).await?;
         Ok(json(gaps.document().map_err(|error| problem::internal(&error))?.to_string()))
     })
 }

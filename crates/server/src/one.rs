@@ -231,9 +231,7 @@ pub fn proof(asked: Asked) -> Answering {
     Box::pin(async move {
         let named = Named::read(asked.in_path("id")?)?;
         let (served, policy) = (asked.trail()?.clone(), asked.grant()?.policy.clone());
-        let turn = asked.turn().await?;
-        let text = off_the_loop(move || {
-            let _turn = turn;
+        let text = asked.in_turn(move || {
             let view = served.view(policy.clone())?;
             // Whether there is such a record is told to nobody who could not find it.
             if policy.rows.is_some() && rows(&view, &["index"], named.condition(), 1)?.is_empty() {
