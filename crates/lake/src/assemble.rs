@@ -99,7 +99,7 @@ impl Rows {
             let envelope = matches!(erased.parts[Part::Envelope as usize], ErasedPart::Survives(_));
             self.parts(row, envelope, &mut parts)?;
             erased.check(&parts).map_err(|_| RowError::Column("erased"))?;
-            Body::Partial { parts, erased }
+            Body::Partial { parts, erased: Box::new(erased) }
         } else {
             let salt = self.cells.bytes(slot::SALT, row).ok_or(RowError::Column("salt"))?;
             self.parts(row, true, &mut parts)?;

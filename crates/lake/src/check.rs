@@ -4,18 +4,19 @@ use std::io::Read as _;
 
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::file::reader::{ChunkReader as _, Length as _};
-use record::{Digest, Parts, Stored};
+use record::{Digest, Part, Parts, Stored};
 use sha2::{Digest as _, Sha256};
 
 use crate::assemble::Rows;
 use crate::claims::{Claim, ColumnClaims};
 use crate::columns::ColumnType;
-use crate::layout::slot;
+use crate::layout::{Layout, slot};
 use crate::manifest::{FORMAT, Manifest, hex};
 use crate::reader::{FileReader, ReadError, footer_entry, guarded};
 use crate::shown::Shown;
 use crate::shred::ShredError;
 use crate::snapshot::Snapshot;
+use crate::split::{SPLIT_ENTRY, Split, read_split};
 use crate::stats::Stats;
 
 /// The first thing found wrong with a file.
@@ -78,6 +79,12 @@ pub enum Why {
         claim: Claim,
         /// The row group.
         group: usize,
+    },
+    /// The footer says that a column has all of its field, and some of it is in a remainder.
+    #[error("its footer says that column {column:?} has all of its field, which hides what is in the remainder")]
+    Split {
+        /// The column.
+        column: String,
     },
     /// The Delta statistics are not those of the rows.
     #[error("its Delta statistics are {found}, its rows make {expected}")]
@@ -150,14 +157,21 @@ impl Checker<'_> {
         let reader =
             FileReader::open(snapshot.host(), snapshot.folder(), self.file, snapshot.columns(), snapshot.keys());
         let reader = reader.map_err(whole)?;
+        let mut split = Split::new(reader.layout());
         for group in 0..reader.groups() {
-            self.group(&reader, group)?;
+            self.group(&reader, group, &mut split)?;
+        }
+        let claimed = footer_entry(reader.metadata().metadata(), SPLIT_ENTRY).and_then(read_split);
+        let hidden =
+            claimed.and_then(|claimed| split.columns(reader.layout()).find(|column| !claimed.contains(*column)));
+        if let Some(column) = hidden {
+            return Err(whole(Why::Split { column: column.to_owned() }));
         }
         self.manifest(&reader)?;
         self.bytes(&reader)
     }
 
-    fn group(&mut self, reader: &FileReader, group: usize) -> Result<(), Wrong> {
+    fn group(&mut self, reader: &FileReader, group: usize, split: &mut Split) -> Result<(), Wrong> {
         let mut claims = claims(reader, group).map_err(whole)?;
         let layout = reader.layout().clone();
         let mut shown = Shown::new(&layout);
@@ -172,6 +186,7 @@ impl Checker<'_> {
                     reader.placed_in(&rows, at, row, memory).map_err(|e| (Some(row), None, e.into()))?;
                 self.row(row, index, &stored, &rows, at)?;
                 let seen = shown.row(&rows, at, index, &stored);
+                let seen = seen.and_then(|()| see_rest(split, &layout, &rows, at, index));
                 seen.map_err(|e| (Some(row), Some(index), e.into()))?;
                 self.memory = stored.into_parts();
             }
@@ -254,6 +269,16 @@ impl Checker<'_> {
         let found: [u8; 32] = hash.finalize().into();
         if found == self.file.sha256 { Ok(()) } else { Err(failed(hex(&found))) }
     }
+}
+
+/// Looks at the remainders of a row.
+fn see_rest(split: &mut Split, layout: &Layout, rows: &Rows, at: usize, index: u64) -> Result<(), ShredError> {
+    for part in Part::ALL {
+        if let Some(rest) = rows.cells().bytes(slot::REST + part as usize, at) {
+            split.see(layout, part, rest).map_err(|cause| ShredError::Cbor { index, part, cause })?;
+        }
+    }
+    Ok(())
 }
 
 type NamedClaims = Vec<(String, ColumnType, ColumnClaims)>;
@@ -351,6 +376,7 @@ mod tests {
             Why::Order => "order",
             Why::Hidden { .. } => "hidden",
             Why::Count { .. } => "count",
+            Why::Split { .. } => "split",
             Why::DeltaStatistics { .. } => "delta",
             Why::Manifest { .. } => "manifest",
             Why::Bytes { .. } => "bytes",
@@ -411,6 +437,28 @@ mod tests {
         overwrite(&snapshot.path(file), &bytes);
         let finding = check(&snapshot, &forge(file, &bytes), &records).unwrap_err();
         assert!(matches!(finding.why, Why::Hidden { claim: Claim::BloomFilter, .. }), "{finding}");
+    }
+
+    /// T26: a query would not look for them in the remainder.
+    #[test]
+    fn a_footer_that_hides_values_of_a_remainder_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let records = sample(11, 0, 120);
+        let snapshot = lake(folder.path(), &records);
+        let file = &snapshot.files()[0];
+        let entry = footer_entry(snapshot.reader(file).unwrap().metadata().metadata(), SPLIT_ENTRY).unwrap().to_owned();
+        let named = read_split(&entry).unwrap();
+        assert!(!named.is_empty());
+        let good = std::fs::read(snapshot.path(file)).unwrap();
+        let at = good.windows(entry.len()).position(|window| window == entry.as_bytes()).unwrap();
+        for column in named {
+            let forged = entry.replace(&format!("{column:?}"), &format!("{:?}", "~".repeat(column.len())));
+            let mut bytes = good.clone();
+            bytes[at..at + entry.len()].copy_from_slice(forged.as_bytes());
+            overwrite(&snapshot.path(file), &bytes);
+            let finding = check(&snapshot, &forge(file, &bytes), &records).unwrap_err();
+            assert!(matches!(&finding.why, Why::Split { column: found } if *found == column), "{finding}");
+        }
     }
 
     #[test]

@@ -38,6 +38,7 @@
 //! | footer and `add.tags` | `onrecord.key_id` | the key it is encrypted under, or `none`, [`NO_KEY`] |
 //! | footer and `add.tags` | `onrecord.first_index`, `onrecord.last_index` | lowest and highest index, decimal |
 //! | footer and `add.tags` | `onrecord.rows` | rows, decimal |
+//! | footer | `onrecord.split` | columns that do not have all of their field, [`SPLIT_ENTRY`]: a JSON list |
 //! | `add.tags` | `onrecord.sha256` | SHA-256 of the file's bytes, lower-case hexadecimal |
 //! | `add.tags` | `onrecord.min_id`, `onrecord.max_id` | lowest and highest record id, as text |
 //! | `add.stats` | `numRecords`, `minValues`, `maxValues`, `nullCount` | of `index`, `id`, `time`, `model.name`, `model.version`; exact |
@@ -74,6 +75,7 @@ mod shown;
 mod shred;
 mod snapshot;
 mod source;
+mod split;
 mod stats;
 mod store;
 mod table;
@@ -97,6 +99,7 @@ pub use rewrite::{Interrupt, Reason, Rewrite, RewriteError, Rewritten};
 pub use settle::{Lake, SettleError};
 pub use shred::ShredError;
 pub use snapshot::{Found, Lookup, Snapshot};
+pub use split::{SPLIT_ENTRY, read_split};
 pub use table::TableError;
 pub use writer::WriteError;
 

@@ -13,6 +13,7 @@ use crate::builder::Builder;
 use crate::columns::ColumnType;
 use crate::facts::Facts;
 use crate::layout::{Layout, Node, slot};
+use crate::split::Split;
 
 /// Why records could not be put into columns.
 #[derive(Debug, thiserror::Error)]
@@ -45,17 +46,23 @@ pub(crate) struct Shredder<'l> {
     rows: usize,
     /// A part's remainder as it grows; kept for its memory.
     rest: Vec<u8>,
+    split: Split,
 }
 
 impl<'l> Shredder<'l> {
     pub(crate) fn new(layout: &'l Layout) -> Self {
         let columns = layout.columns.iter().map(|c| Builder::new(c.kind)).collect();
-        Self { layout, columns, rows: 0, rest: Vec::new() }
+        Self { layout, columns, rows: 0, rest: Vec::new(), split: Split::new(layout) }
     }
 
     /// Rows appended since the last [`Shredder::finish`].
     pub(crate) fn rows(&self) -> usize {
         self.rows
+    }
+
+    /// Columns that do not have all of their field, over all records so far.
+    pub(crate) fn split(&self) -> &Split {
+        &self.split
     }
 
     /// Appends one record.
@@ -116,7 +123,9 @@ impl<'l> Shredder<'l> {
             let bytes = parts.get(part);
             // An envelope in `envelope:rest` is whole, and one that is not there is empty bytes there.
             if part == Part::Envelope && !facts.agrees {
-                self.columns[slot::REST].bytes(self.rows, bytes.unwrap_or_default());
+                let rest = bytes.unwrap_or_default();
+                self.columns[slot::REST].bytes(self.rows, rest);
+                self.split.see(layout, part, rest).map_err(|cause| ShredError::Cbor { index, part, cause })?;
                 continue;
             }
             let Some(bytes) = bytes else { continue };
@@ -124,7 +133,11 @@ impl<'l> Shredder<'l> {
             rest.clear();
             let mut reader = Reader::lenient(bytes);
             let done = self.value(&layout.trees[part as usize], &mut reader, bytes, &mut rest);
-            done.map_err(|cause| ShredError::Cbor { index, part, cause })?;
+            done.and_then(|()| self.split.see(layout, part, &rest)).map_err(|cause| ShredError::Cbor {
+                index,
+                part,
+                cause,
+            })?;
             if !rest.is_empty() {
                 self.columns[slot::REST + part as usize].bytes(self.rows, &rest);
             }

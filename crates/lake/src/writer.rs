@@ -189,6 +189,7 @@ impl<'l> FileWriter<'l> {
                 for entry in footer(&key_id, first_index, last_index, self.stats.rows()) {
                     parquet.append_key_value_metadata(entry);
                 }
+                parquet.append_key_value_metadata(self.shredder.split().entry(self.layout));
                 if let Some(filters) = filters {
                     append(&self.host, &mut parquet, *filters).map_err(|cause| refused(&self.name, cause))?;
                 }

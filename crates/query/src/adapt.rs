@@ -92,11 +92,14 @@ impl Faces {
         Ok(Arc::new(CastExpr::new(column, shown.clone(), None)))
     }
 
+    /// A field's values of one type: those of its column, where the file says that it has them all, or else with what the
+    /// remainder has.
     fn field(&self, field: &FieldRef, kind: ColumnType, schema: &SchemaRef) -> Result<Expr> {
         let named = field.dotted().and_then(|path| self.columns.of_path(&path, kind));
         let column = named.filter(|column| column_in(&column.name, schema).is_some());
         let rest = rest_name(field.part);
-        if column_in(&rest, schema).is_none() {
+        let is_whole = || column.is_some_and(|column| has_all(&column.name, schema));
+        if column_in(&rest, schema).is_none() || is_whole() {
             return match column {
                 None => null(&kind.data_type()),
                 Some(column) => self.column(&column.name, &kind.data_type(), schema),
@@ -161,6 +164,12 @@ impl Faces {
 
 fn column_in<'s>(name: &str, schema: &'s SchemaRef) -> Option<(usize, &'s DataType)> {
     schema.column_with_name(name).map(|(at, field)| (at, field.data_type()))
+}
+
+/// Whether the footer of the file says that a column has all that records have at its path, but for nulls.
+fn has_all(column: &str, schema: &SchemaRef) -> bool {
+    let split = schema.metadata().get(lake::SPLIT_ENTRY).and_then(|entry| lake::read_split(entry));
+    split.is_some_and(|split| !split.contains(column))
 }
 
 fn null(data_type: &DataType) -> Result<Expr> {

@@ -14,9 +14,9 @@ pub struct Stored {
     pub body: Body,
 }
 
-/// What is left of what the sender sent.
+/// What is left of what the sender sent. Hundreds of thousands of whole ones wait in memory, so what only a record that lost
+/// a part has stands elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "records that lost a part are rare; a box would cost every reader")]
 pub enum Body {
     /// All of it.
     Whole {
@@ -30,7 +30,7 @@ pub enum Body {
         /// The parts that survive.
         parts: Parts,
         /// The surviving part salts and the commitments to what was erased.
-        erased: Erased,
+        erased: Box<Erased>,
     },
     /// All parts and the salt were erased.
     Erased {
@@ -137,7 +137,7 @@ impl Stored {
             }
         }
         let body = if erased.parts.iter().any(|part| matches!(part, ErasedPart::Survives(_))) {
-            Body::Partial { parts: left, erased }
+            Body::Partial { parts: left, erased: Box::new(erased) }
         } else {
             Body::Erased { content: self.content() }
         };
@@ -190,7 +190,7 @@ impl Stored {
                 let erased = Erased::read(byte_string(&mut reader)?)?;
                 let parts = read_parts(&mut reader, bytes.len())?;
                 erased.check(&parts)?;
-                Body::Partial { parts, erased }
+                Body::Partial { parts, erased: Box::new(erased) }
             }
             (ERASED, 3) => {
                 Body::Erased { content: Content(fixed(byte_string(&mut reader)?, "the content is not 32 bytes")?) }

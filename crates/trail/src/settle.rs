@@ -5,6 +5,9 @@
 
 use std::sync::Arc;
 
+use lake::Lake;
+use record::Stored;
+
 use crate::entries::EntriesError;
 use crate::hot::HotRecord;
 
@@ -31,6 +34,13 @@ pub enum SettleError {
     Stopped(#[from] crate::writer::Stopped),
 }
 
+impl SettleError {
+    /// Whether the writer must stop and recover from what is on disk.
+    pub(crate) fn is_fatal(&self) -> bool {
+        matches!(self, Self::Lake(error) if error.is_fatal())
+    }
+}
+
 /// At most this many records go into one settle, so that its memory is bounded.
 pub(crate) const RECORDS_MAX: usize = 131_072;
 
@@ -49,4 +59,13 @@ pub(crate) fn batch<'a>(sealed: impl Iterator<Item = &'a Arc<HotRecord>>) -> Vec
         })
         .cloned()
         .collect()
+}
+
+/// Moves records that follow one another into the lake, and gives the version that has them.
+pub(crate) fn into_lake(lake: &mut Lake, records: &[Arc<HotRecord>]) -> Result<lake::Snapshot, SettleError> {
+    let pairs: Vec<(u64, &Stored)> = records.iter().map(|record| (record.index, &record.stored)).collect();
+    let plan = lake::plan_settle(lake.snapshot(), &pairs)?;
+    let first = records.first().map_or(0, |record| record.index);
+    let digest = |index: u64| records.get(index.checked_sub(first)? as usize).map(|record| record.digest);
+    Ok(lake.settle(&plan, &digest)?.clone())
 }

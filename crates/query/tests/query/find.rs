@@ -55,6 +55,45 @@ fn files_are_passed_over_by_what_the_log_says_of_them() {
     }
 }
 
+/// A null stands in the remainder, and so does a value of another type. Neither takes the pruning from other columns.
+#[test]
+fn pages_are_passed_over_beside_remainders() {
+    let trail = Trail::new();
+    let writer = trail.open();
+    let records: Vec<Value> = (0..20_000u64)
+        .map(|n| {
+            let mut inputs = json!({"income": n, "age": n % 90, "mixed": n});
+            if n % 50 == 7 {
+                inputs["age"] = Value::Null;
+            }
+            if n % 5_000 == 9 {
+                inputs["mixed"] = json!("many");
+            }
+            decision(n, inputs)
+        })
+        .collect();
+    for records in records.chunks(10_000) {
+        append(&writer, records);
+    }
+    writer.wait_sealed().unwrap();
+    writer.settle().unwrap();
+    std::mem::forget(writer);
+    let pruned = |condition: &str| {
+        let sql = format!("SELECT id FROM decisions WHERE {condition}");
+        let pages = metric(&trail, &sql, "page_index_pages_pruned");
+        (trail.rows(&sql).len(), pages)
+    };
+    for (condition, rows, pages) in [
+        ("inputs.income < 100", 100, "5 total → 1 matched"),
+        ("inputs.income < 100 AND inputs.age >= 0", 98, "5 total → 1 matched"),
+        ("inputs.age IS NULL AND inputs.income < 100", 2, "5 total → 1 matched"),
+        ("inputs.mixed < 100", 99, "5 total → 5 matched"),
+        ("\"inputs.mixed:str\" = 'many'", 4, "5 total → 5 matched"),
+    ] {
+        assert_eq!(pruned(condition), (rows, pages.to_owned()), "{condition}");
+    }
+}
+
 #[test]
 fn a_subject_a_case_and_a_trace_are_looked_up_to_the_row() {
     let trail = long();

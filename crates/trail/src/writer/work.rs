@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use record::Stored;
 use tlog::SigningKey;
 
 use super::{Inner, Stopped};
 use crate::entries::EntriesWriter;
+use crate::hot::HotRecord;
 use crate::seal::{SealError, SealPlan, Sealed};
 use crate::settle::{self, SettleError};
 
@@ -16,6 +16,13 @@ pub(super) struct SealState {
     pub(super) sealed: Sealed,
     pub(super) entries: EntriesWriter,
     pub(super) key: SigningKey,
+}
+
+/// How a settle shares the cores with whoever appends.
+#[derive(Clone, Copy)]
+enum Pace {
+    GivingWay,
+    Full,
 }
 
 impl Inner {
@@ -97,7 +104,10 @@ impl Inner {
                 continue;
             }
             drop(progress);
-            let settled = self.settle_in_its_place();
+            // Whoever appends goes first as long as the journal has room for what they bring. Beyond half of its bound that
+            // would only make them wait for room, so from there on a settle takes its full share.
+            let has_room = self.journal.backlog_bytes() <= self.options.backlog_bytes_max / 2;
+            let settled = self.settle(if has_room { Pace::GivingWay } else { Pace::Full });
             due = self.host.monotonic() + self.options.settle_every;
             if let Err(error) = settled {
                 let error: Arc<str> = error.to_string().into();
@@ -105,25 +115,6 @@ impl Inner {
             }
             self.try_to_finish_erasure();
         }
-    }
-
-    /// Settles, and lets whoever appends go first as long as the journal has room for what they bring. Beyond half of
-    /// its bound that would only make them wait for room, so from there on a settle takes its full share.
-    fn settle_in_its_place(&self) -> Result<(), SettleError> {
-        if self.journal.backlog_bytes() > self.options.backlog_bytes_max / 2 {
-            return self.settle();
-        }
-        let giving_way = || {
-            self.host.give_way();
-            self.settle()
-        };
-        // A thread of its own, since none may take back what it gave away.
-        std::thread::scope(|scope| {
-            match std::thread::Builder::new().name("settle".to_owned()).spawn_scoped(scope, giving_way) {
-                Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-                Err(_) => self.settle(),
-            }
-        })
     }
 
     fn try_to_finish_erasure(&self) {
@@ -142,31 +133,27 @@ impl Inner {
         self.wait_sealed()?;
         let end = self.shared.progress.lock().sealed;
         while self.shared.snapshot.load().settled() < end {
-            self.settle()?;
+            self.settle(Pace::Full)?;
         }
         Ok(())
     }
 
-    pub(super) fn settle(&self) -> Result<(), SettleError> {
-        let mut lake = self.lake.lock();
+    fn settle(&self, pace: Pace) -> Result<(), SettleError> {
+        let lake = &mut *self.lake.lock();
         let snapshot = self.shared.snapshot.load_full();
         let records = settle::batch(snapshot.hot.range(snapshot.settled(), snapshot.sealed()));
         let Some(last) = records.last() else { return Ok(()) };
         let end = last.index + 1;
         self.sync_entries()?;
-        let first = records[0].index;
-        let pairs: Vec<(u64, &Stored)> = records.iter().map(|record| (record.index, &record.stored)).collect();
-        let plan = lake::plan_settle(lake.snapshot(), &pairs)?;
-        let digest = |index: u64| records.get(index.checked_sub(first)? as usize).map(|record| record.digest);
-        let settled = match lake.settle(&plan, &digest) {
-            Ok(settled) => settled.clone(),
-            Err(error) => {
-                if error.is_fatal() {
-                    self.shared.stop(&error);
-                }
-                return Err(error.into());
-            }
+        let settled = match pace {
+            Pace::GivingWay => self.giving_way(|| settle::into_lake(lake, &records)),
+            Pace::Full => settle::into_lake(lake, &records),
         };
+        let settled = settled.inspect_err(|error| {
+            if error.is_fatal() {
+                self.shared.stop(error);
+            }
+        })?;
         self.recent.lock().remember(records.iter().map(|record| (record.stored.stamp.id, record.digest)));
         // Under the sequencer's lock, so that whoever stages sees both changes or neither, and looks again at most once.
         let mut sequencer = self.sequencer.lock();
@@ -174,9 +161,9 @@ impl Inner {
             snapshot.lake = settled;
             snapshot.hot = snapshot.hot.without_below(end);
         });
-        records.iter().for_each(|record| drop(sequencer.ids.remove(&record.stored.stamp.id)));
         sequencer.settled = end;
         drop(sequencer);
+        self.forget_ids(&records);
         self.shared.progress(|progress| {
             progress.settled = end;
             progress.settle_error = None;
@@ -187,6 +174,35 @@ impl Inner {
         self.shared.progress(|_| ());
         let checkpoint = self.shared.snapshot.load().checkpoint.clone();
         Ok(self.signer.remember(&self.host, checkpoint.as_deref())?)
+    }
+
+    /// Does it on a thread that gives way to all others, since none may take back what it gave away. It must take no
+    /// lock that whoever appends waits for: a thread that gives way holds it for as long as others keep the cores.
+    fn giving_way<R: Send>(&self, mut work: impl FnMut() -> R + Send) -> R {
+        let done = std::thread::scope(|scope| {
+            let giving_way = || {
+                self.host.give_way();
+                work()
+            };
+            let thread = std::thread::Builder::new().name("settle".to_owned()).spawn_scoped(scope, giving_way).ok()?;
+            Some(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        // Where no thread is to be had, this one does it.
+        done.unwrap_or_else(work)
+    }
+
+    /// Takes ids of settled records out of the sequencer, some at a time: all at once would hold up who appends for
+    /// milliseconds. Until then they are answered from memory, as they would be from the lake; the caller holds the
+    /// lake's lock, so that nothing of it can be erased meanwhile.
+    fn forget_ids(&self, settled: &[Arc<HotRecord>]) {
+        const AT_A_TIME: usize = 256;
+        for records in settled.chunks(AT_A_TIME) {
+            let mut sequencer = self.sequencer.lock();
+            let gone = records.iter().map(|record| sequencer.ids.remove(&record.stored.stamp.id));
+            let gone: Vec<_> = gone.collect();
+            parking_lot::MutexGuard::unlock_fair(sequencer);
+            drop(gone);
+        }
     }
 
     /// Makes the entries durable before the journal, which could make them again, lets go.
