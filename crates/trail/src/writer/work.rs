@@ -18,6 +18,9 @@ pub(super) struct SealState {
     pub(super) key: SigningKey,
 }
 
+/// Ids that are forgotten or remembered under a lock that whoever appends waits for.
+const AT_A_TIME: usize = 256;
+
 /// How a settle shares the cores with whoever appends.
 #[derive(Clone, Copy)]
 enum Pace {
@@ -154,7 +157,9 @@ impl Inner {
                 self.shared.stop(error);
             }
         })?;
-        self.recent.lock().remember(records.iter().map(|record| (record.stored.stamp.id, record.digest)));
+        for records in records.chunks(AT_A_TIME) {
+            self.recent.lock().remember(records.iter().map(|record| (record.stored.stamp.id, record.digest)));
+        }
         // Under the sequencer's lock, so that whoever stages sees both changes or neither, and looks again at most once.
         let mut sequencer = self.sequencer.lock();
         self.shared.publish(|snapshot| {
@@ -195,7 +200,6 @@ impl Inner {
     /// milliseconds. Until then they are answered from memory, as they would be from the lake; the caller holds the
     /// lake's lock, so that nothing of it can be erased meanwhile.
     fn forget_ids(&self, settled: &[Arc<HotRecord>]) {
-        const AT_A_TIME: usize = 256;
         for records in settled.chunks(AT_A_TIME) {
             let mut sequencer = self.sequencer.lock();
             let gone = records.iter().map(|record| sequencer.ids.remove(&record.stored.stamp.id));
