@@ -15,7 +15,7 @@ from meddler import Meddler
 
 BIN = os.environ["ONRECORD_BIN"]
 HERE = Path(__file__).resolve().parent
-SECRET = "a client's secret"
+SECRET = "a-secret-of-the-client"
 
 ACCESS = """
 [[group]]
@@ -87,12 +87,15 @@ scopes = ["profile", "groups"]
         )
         (self.trails / "access").mkdir(parents=True)
         (self.trails / "access" / "access.toml").write_text(ACCESS)
+        # Before the start: a server that runs sees a new token within a second, and not at once.
+        self.tokens = {
+            role: self.token(role, trail)
+            for role, trail in {"writer": "default", "auditor": "default", "admin": "*"}.items()
+        }
         self.start()
 
-    def command(self, *args: str, token: str | None = None) -> str:
+    def command(self, *args: str) -> str:
         env = os.environ | {"XDG_CONFIG_HOME": str(self.root / "config")}
-        if token:
-            env["ONRECORD_TOKEN"] = token
         done = subprocess.run([BIN, *args], env=env, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, (args, done.stdout, done.stderr)
         return done.stdout
@@ -121,25 +124,28 @@ scopes = ["profile", "groups"]
         self.stop()
         self.folder.cleanup()
 
-    def token(self, role: str, trail: str = "default") -> str:
+    def token(self, role: str, trail: str) -> str:
         made = self.command("--json", "token", "create", f"a {role}", "--dir", str(self.trails), "--role", role,
                             "--trail", trail)
         return json.loads(made)["token"]
+
+    def bearer(self, role: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.tokens[role]}"}
 
     def append(self, *records: dict) -> None:
         lines = "".join(json.dumps(record) + "\n" for record in records)
         answer = httpx.post(
             f"{self.url}/v1/trails/default/records", content=lines,
-            headers={"Authorization": f"Bearer {self.token('writer')}", "Content-Type": "application/x-ndjson"},
+            headers=self.bearer("writer") | {"Content-Type": "application/x-ndjson"},
         )
         assert answer.status_code == 200, answer.text
 
     def access_records(self, *events: str) -> list[dict]:
         """Access records of these events, oldest first, once there is one of each: refusals are told within a second."""
-        auditor, until = self.token("auditor"), time.monotonic() + 30
+        until = time.monotonic() + 30
         while True:
             answer = httpx.get(
-                f"{self.url}/v1/trails/default/records", headers={"Authorization": f"Bearer {auditor}"},
+                f"{self.url}/v1/trails/default/records", headers=self.bearer("auditor"),
                 params={"kind": "access", "columns": "index,subject,context", "limit": 1000},
             )
             assert answer.status_code == 200, answer.text
