@@ -57,7 +57,8 @@ mod tests {
         assert_eq!(ask(Method::GET, &[(&FETCH_SITE, "cross-site")]), Ok(()));
         assert_eq!(ask(Method::POST, &[good]), Ok(()));
         assert_eq!(ask(Method::POST, &[good, (&ORIGIN, "https://here.example"), (&FETCH_SITE, "same-origin")]), Ok(()));
-        for origin in ["https://here.example.evil.example", "http://here.example", "https://here.example:8443", "null"] {
+        for origin in ["https://here.example.evil.example", "http://here.example", "https://here.example:8443", "null"]
+        {
             assert_eq!(ask(Method::POST, &[good, (&ORIGIN, origin)]), Err(CrossSite::Origin), "{origin}");
         }
         for site in ["cross-site", "same-site", "?"] {

@@ -32,7 +32,9 @@ enum LoginError {
     Declined,
     #[error(transparent)]
     Provider(#[from] ProviderError),
-    #[error("{name} is in no group that may do anything here; ask who runs the server to give one of your groups a role")]
+    #[error(
+        "{name} is in no group that may do anything here; ask who runs the server to give one of your groups a role"
+    )]
     NoGroup { name: String },
     #[error("{}", .0.public())]
     TooMany(Refused),
@@ -66,7 +68,8 @@ impl LoginError {
             }
             LoginError::TooMany(refused) => {
                 let mut problem = Problem::new(Kind::TooMany, self.to_string());
-                problem.retry_after_s = refused.retry_after().and_then(|after| u32::try_from(after.as_secs().max(1)).ok());
+                problem.retry_after_s =
+                    refused.retry_after().and_then(|after| u32::try_from(after.as_secs().max(1)).ok());
                 problem
             }
             LoginError::Record(problem) => Problem::new(problem.kind, self.to_string()),

@@ -3,9 +3,9 @@
 use access::{GROUPS_MAX, Person};
 use chrono::{DateTime, TimeDelta, Utc};
 use openidconnect::core::{
-    CoreAuthPrompt, CoreErrorResponseType, CoreGenderClaim, CoreIdTokenVerifier, CoreJsonWebKey,
+    CoreAuthDisplay, CoreAuthPrompt, CoreErrorResponseType, CoreGenderClaim, CoreIdTokenVerifier, CoreJsonWebKey,
     CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm, CoreProviderMetadata, CoreRevocableToken,
-    CoreRevocationErrorResponse, CoreTokenIntrospectionResponse, CoreTokenType, CoreAuthDisplay,
+    CoreRevocationErrorResponse, CoreTokenIntrospectionResponse, CoreTokenType,
 };
 use openidconnect::{
     AdditionalClaims, ClaimsVerificationError, Client, ClientId, EmptyExtraTokenFields, EndpointMaybeSet,
@@ -44,8 +44,7 @@ pub struct OtherClaims(Map<String, Value>);
 impl AdditionalClaims for OtherClaims {}
 
 /// An id token, not checked yet.
-pub type Unchecked =
-    IdToken<OtherClaims, CoreGenderClaim, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm>;
+pub type Unchecked = IdToken<OtherClaims, CoreGenderClaim, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm>;
 
 type Tokens = StandardTokenResponse<
     IdTokenFields<

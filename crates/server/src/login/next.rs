@@ -38,7 +38,8 @@ mod tests {
 
     #[test]
     fn nobody_is_led_elsewhere() {
-        for (asked, path) in [("/", "/"), ("/v1/trails/a/records?limit=3", "/v1/trails/a/records?limit=3"), ("/a/../b", "/b")]
+        for (asked, path) in
+            [("/", "/"), ("/v1/trails/a/records?limit=3", "/v1/trails/a/records?limit=3"), ("/a/../b", "/b")]
         {
             assert_eq!(Next::of(Some(asked)).path(), path);
         }

@@ -95,7 +95,8 @@ impl LoginSettings {
                 return trimmed(value).ok_or_else(|| missing("it is empty or too long")).map(Some);
             }
             Source::Credential(name) => {
-                let folder = std::env::var_os(CREDENTIALS).ok_or_else(|| missing("systemd hands over no credentials"))?;
+                let folder =
+                    std::env::var_os(CREDENTIALS).ok_or_else(|| missing("systemd hands over no credentials"))?;
                 PathBuf::from(folder).join(name)
             }
             Source::File(path) | Source::Passphrase(path) => path.clone(),
