@@ -5,10 +5,11 @@ CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/onrecord
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 BIN := $(CARGO_TARGET_DIR)/debug/onrecord
 VENV := $(CACHE)/venv
+LOGIN_VENV := $(CACHE)/venv-login
 TOOLS := $(CACHE)/tools
 CARGO ?= cargo
 
-.PHONY: help demo test test-rust test-python test-readers binary test-long strace fuzz fuzz-corpus bench lint fmt doc deny clean
+.PHONY: help demo test test-rust test-python test-readers test-login binary test-long strace fuzz fuzz-corpus bench lint fmt doc deny clean
 
 help:
 	@echo "make demo       the main job on real data: record, prove, verify, tamper with copies"
@@ -21,7 +22,7 @@ help:
 demo:
 	$(CARGO) run --quiet --locked -p cli -- demo
 
-test: test-rust test-python test-readers
+test: test-rust test-python test-readers test-login
 
 test-rust:
 	$(CARGO) test --locked --workspace
@@ -38,6 +39,15 @@ test-python: binary $(VENV)/ready
 # Other engines read what onrecord writes.
 test-readers: binary $(VENV)/ready
 	cd tests/readers && ONRECORD_BIN=$(BIN) $(VENV)/bin/python -m unittest -v
+
+# People log in by a real identity provider, which has an environment of its own: it asks for much that nothing else does.
+test-login: binary $(LOGIN_VENV)/ready
+	cd tests/login && ONRECORD_BIN=$(BIN) $(LOGIN_VENV)/bin/python -m unittest -v
+
+$(LOGIN_VENV)/ready: tests/login/requirements.txt
+	python3 -m venv $(LOGIN_VENV)
+	$(LOGIN_VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
 
 $(VENV)/ready: verifiers/python/requirements.txt tests/readers/requirements.txt
 	python3 -m venv $(VENV)
@@ -112,4 +122,4 @@ $(TOOLS)/bin/cargo-deny:
 	$(CARGO) install --quiet --locked --root $(TOOLS) cargo-deny
 
 clean:
-	rm -rf $(CARGO_TARGET_DIR) $(VENV)
+	rm -rf $(CARGO_TARGET_DIR) $(VENV) $(LOGIN_VENV)

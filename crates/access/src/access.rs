@@ -17,6 +17,7 @@ use crate::folder::{AccessFolder, SETTINGS_FILE};
 use crate::grant::{Asked, Grant, Rules};
 use crate::names::is_name;
 use crate::permission::Permission;
+use crate::person::Person;
 use crate::principal::{Principal, PrincipalKind, Resource};
 use crate::refused::{Reason, Refused};
 use crate::remembered::Remembered;
@@ -130,7 +131,10 @@ impl Access {
             Credential::Certificate { der } => {
                 certificate::service(&self.rules.load().settings.certificates, der, now_ns)
             }
-            Credential::Session(id) => self.sessions.find(id),
+            // By the rules as they are now: a session outlives a change of them.
+            Credential::Session(id) => {
+                self.sessions.find(id).map(|person| self.person(&person.subject, &person.name, &person.groups))
+            }
         };
         principal.map_err(Refused::of)
     }
@@ -280,8 +284,22 @@ impl Access {
         rules.settings.certificates.iter().find(|rule| rule.name == name).map(certificate::CertificateRule::principal)
     }
 
+    /// Whether a source may try to log in: too many attempts may have failed from there lately.
+    ///
+    /// # Errors
+    /// [`Reason::TooMany`].
+    pub fn may_log_in(&self, source: IpAddr) -> Result<(), Refused> {
+        let may_try = self.failures.may_try(source, None, self.host.monotonic());
+        may_try.map_err(|retry_after| Refused::of(Reason::TooMany { retry_after }))
+    }
+
+    /// A login of that source failed.
+    pub fn login_failed(&self, source: IpAddr) {
+        self.failures.failed(source, None, self.host.monotonic());
+    }
+
     /// Begins a session of a person whom an identity provider has vouched for.
-    pub fn begin_session(&self, person: Principal) -> NewSession {
+    pub fn begin_session(&self, person: Person) -> NewSession {
         self.sessions.begin(person)
     }
 
@@ -293,6 +311,11 @@ impl Access {
     /// What that session's forms must send back.
     pub fn csrf(&self, session: &str) -> Option<zeroize::Zeroizing<String>> {
         self.sessions.csrf(session)
+    }
+
+    /// How long that session lasts from here if nobody uses it, and in any case.
+    pub fn session_lasts(&self, session: &str) -> Option<(std::time::Duration, std::time::Duration)> {
+        self.sessions.lasts(session)
     }
 
     /// Ends a session.

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-use crate::principal::Principal;
+use crate::person::Person;
 use crate::refused::Reason;
 use crate::token::{from_hex, hex};
 
@@ -30,7 +30,7 @@ pub(crate) struct Sessions {
 }
 
 struct Session {
-    principal: Principal,
+    person: Person,
     csrf: [u8; 32],
     made: Duration,
     used: Duration,
@@ -63,23 +63,23 @@ impl Sessions {
     }
 
     /// Begins one. Where there are too many, the one that was used longest ago ends.
-    pub fn begin(&self, principal: Principal) -> NewSession {
+    pub fn begin(&self, person: Person) -> NewSession {
         let now = self.host.monotonic();
         let (id, csrf) = (Zeroizing::new(self.host.random::<32>()), Zeroizing::new(self.host.random::<32>()));
         let mut known = self.known.lock();
         known.retain(|_, session| !session.is_over(now));
-        let of_same = known.values().filter(|session| session.principal.id == principal.id).count();
+        let of_same = known.values().filter(|session| session.person.subject == person.subject).count();
         if of_same >= PER_PRINCIPAL_MAX {
-            end_oldest(&mut known, |session| session.principal.id == principal.id);
+            end_oldest(&mut known, |session| session.person.subject == person.subject);
         } else if known.len() >= SESSIONS_MAX {
             end_oldest(&mut known, |_| true);
         }
-        known.insert(hash(&id), Session { principal, csrf: *csrf, made: now, used: now });
+        known.insert(hash(&id), Session { person, csrf: *csrf, made: now, used: now });
         NewSession { id: Zeroizing::new(hex(&*id)), csrf: Zeroizing::new(hex(&*csrf)) }
     }
 
     /// Whose it is. It goes on from here.
-    pub fn find(&self, id: &str) -> Result<Principal, Reason> {
+    pub fn find(&self, id: &str) -> Result<Person, Reason> {
         let id = Zeroizing::new(from_hex::<32>(id).ok_or(Reason::Malformed)?);
         let now = self.host.monotonic();
         let mut known = self.known.lock();
@@ -89,7 +89,7 @@ impl Sessions {
             return Err(Reason::Expired);
         }
         session.used = now;
-        Ok(session.principal.clone())
+        Ok(session.person.clone())
     }
 
     /// Whether what a form sent is the session's own CSRF token.
@@ -103,6 +103,16 @@ impl Sessions {
     pub fn csrf(&self, id: &str) -> Option<Zeroizing<String>> {
         let id = from_hex::<32>(id)?;
         self.known.lock().get(&hash(&id)).map(|session| Zeroizing::new(hex(&session.csrf)))
+    }
+
+    /// How long it lasts from here if nobody uses it, and in any case.
+    pub fn lasts(&self, id: &str) -> Option<(Duration, Duration)> {
+        let id = from_hex::<32>(id)?;
+        let now = self.host.monotonic();
+        let known = self.known.lock();
+        let session = known.get(&hash(&id)).filter(|session| !session.is_over(now))?;
+        let whole = (session.made + ABSOLUTE).saturating_sub(now);
+        Some(((session.used + IDLE).saturating_sub(now).min(whole), whole))
     }
 
     /// Ends it.
@@ -127,11 +137,9 @@ fn end_oldest(known: &mut HashMap<[u8; 32], Session>, of: impl Fn(&Session) -> b
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::principal::PrincipalKind;
 
-    fn person(name: &str) -> Principal {
-        let id = format!("person:{name}");
-        Principal { id, kind: PrincipalKind::Person, name: name.to_owned(), assignments: Vec::new() }
+    fn person(name: &str) -> Person {
+        Person { subject: name.to_owned(), name: name.to_owned(), groups: Vec::new() }
     }
 
     #[test]
@@ -140,8 +148,11 @@ mod tests {
         let sessions = Sessions::new(&Host::builder().clock(clock.clone()).build());
         let idle = sessions.begin(person("alice"));
         clock.advance(IDLE - Duration::from_secs(1));
+        let left = (Duration::from_secs(1), ABSOLUTE - IDLE + Duration::from_secs(1));
+        assert_eq!(sessions.lasts(&idle.id), Some(left));
         assert_eq!(sessions.find(&idle.id), Ok(person("alice")));
         clock.advance(IDLE);
+        assert_eq!(sessions.lasts(&idle.id), None);
         assert_eq!(sessions.find(&idle.id), Err(Reason::Expired));
         assert_eq!(sessions.find(&idle.id), Err(Reason::Unknown));
         let busy = sessions.begin(person("alice"));

@@ -88,6 +88,21 @@ pub fn end(who: &Who, action: &str, begin: Uuid, counts: &Counts) -> Record {
     record(who, context, None)
 }
 
+/// Somebody logged in, and may be what these roles say.
+pub fn login(who: &Who, request: &str, roles: &[&str]) -> Record {
+    let mut context = context("login", who);
+    let roles = roles.iter().map(|role| Value::Text((*role).to_owned())).collect();
+    context.extend([text("action", "login"), text("request", request), ("roles".to_owned(), Value::Array(roles))]);
+    record(who, context, None)
+}
+
+/// Somebody logged out.
+pub fn logout(who: &Who, request: &str) -> Record {
+    let mut context = context("logout", who);
+    context.extend([text("action", "logout"), text("request", request)]);
+    record(who, context, None)
+}
+
 /// Something was refused, `count` times within about a second.
 pub fn refused(who: &Who, action: &str, reason: &str, count: u64) -> Record {
     let mut context = context("refused", who);
@@ -167,7 +182,25 @@ mod tests {
                     .to_owned(),
             ),
         ];
-        for (written, json) in cases {
+        let person = Who { kind: Some("person"), role: None, purpose: None, ..who.clone() };
+        let subject = subject.replace(r#""kind":"token""#, r#""kind":"person""#);
+        let of_sessions = [
+            (
+                login(&person, "req-2", &["reader", "analyst"]),
+                format!(
+                    r#"{{{subject},"context":{{"event":"login","action":"login","from":"192.0.2.7","request":"req-2",
+                       "roles":["reader","analyst"]}}}}"#
+                ),
+            ),
+            (
+                logout(&person, "req-3"),
+                format!(
+                    r#"{{{subject},"context":{{"event":"logout","action":"logout","from":"192.0.2.7",
+                       "request":"req-3"}}}}"#
+                ),
+            ),
+        ];
+        for (written, json) in cases.into_iter().chain(of_sessions) {
             let sent = JsonParser::new(Limits::DEFAULT).parse(json.as_bytes()).unwrap();
             assert_eq!(written, sent, "{json}");
         }

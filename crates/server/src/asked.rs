@@ -3,17 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use access::Grant;
+use access::{Grant, Principal};
 use axum::body::Body;
 use http::HeaderMap;
 use parking_lot::Mutex;
 use tokio::sync::OwnedSemaphorePermit;
+use zeroize::Zeroizing;
 
 use crate::access_record::Who;
 use crate::off_the_loop;
 use crate::problem::{self, Problem};
 use crate::served::Served;
 use crate::server::Server;
+use crate::table::OTHERS;
 
 /// Bytes of a query string at most: as of a query's text, and what wraps it.
 const QUERY_BYTES_MAX: usize = 96 << 10;
@@ -22,7 +24,11 @@ const QUERY_BYTES_MAX: usize = 96 << 10;
 pub struct Asked {
     /// The server.
     pub server: Arc<Server>,
-    /// What is granted; none on a route that anyone may ask.
+    /// Who asks; none on a route that anyone may ask.
+    pub principal: Option<Principal>,
+    /// The session whose cookie came, where that is how it is known who asks.
+    pub session: Option<Zeroizing<String>>,
+    /// What is granted; none on a route that needs no permission.
     pub grant: Option<Grant>,
     /// Who asks.
     pub who: Who,
@@ -44,6 +50,11 @@ impl Asked {
     /// The trail.
     pub fn trail(&self) -> Result<&Arc<Served>, Problem> {
         self.served.as_ref().ok_or_else(|| problem::internal(&"a route without a trail asks for one"))
+    }
+
+    /// Who asks.
+    pub fn principal(&self) -> Result<&Principal, Problem> {
+        self.principal.as_ref().ok_or_else(|| problem::internal(&"an open route asks who asks"))
     }
 
     /// What is granted.
@@ -101,6 +112,9 @@ impl Query {
                 return Err(Problem::parameter(&name, format!("the parameter {name:?} is there twice; give it once")));
             }
             if !known.contains(&&*name) {
+                if known.contains(&OTHERS) {
+                    continue;
+                }
                 let names = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
                 let shown: String = name.chars().take(64).collect();
                 let what = format!("there is no parameter {shown:?} here; the parameters are {names}");
@@ -154,6 +168,7 @@ mod tests {
         assert_eq!((query.get("wait"), query.flag("wait").unwrap(), query.flag("x").unwrap()), (None, true, false));
         assert_eq!(query.number("limit", 1, 2).unwrap_err().told.field.as_deref(), Some("limit"));
         assert!(Query::read(Some("a=1&a=2"), &["a"]).is_err());
+        assert_eq!(Query::read(Some("a=1&b=2&b=3"), &["a", OTHERS]).unwrap().pairs.len(), 1, "others are passed over");
         let unknown = Query::read(Some("limits=1"), &["limit"]).unwrap_err();
         assert_eq!(unknown.told.hint.as_deref(), Some("the parameters are limit"));
         assert!(Query::read(Some(&"a".repeat(QUERY_BYTES_MAX + 1)), &["a"]).is_err());

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::login::LoginSettings;
+
 /// Environment variables that set a field begin so; `__` stands between a table and a field.
 pub const ENV_PREFIX: &str = "ONRECORD_SERVE_";
 /// The port unless another is named.
@@ -30,6 +32,8 @@ pub struct Config {
     pub keys: Option<PathBuf>,
     /// The server's certificate.
     pub tls: Option<Tls>,
+    /// By which identity provider people log in; nobody does without.
+    pub login: Option<LoginSettings>,
     /// What may be used.
     pub limits: Limits,
     /// How trails are written.
@@ -149,6 +153,7 @@ impl Default for Config {
             default_trail: None,
             keys: None,
             tls: None,
+            login: None,
             limits: Limits::default(),
             writer: WriterConfig::default(),
             log: Log::default(),
@@ -256,6 +261,9 @@ impl Config {
         }
         if let Some(name) = self.default_trail.as_deref().filter(|name| !crate::trails::is_name(name)) {
             return wrong("default_trail", format!("{name:?} is no name of a trail"));
+        }
+        if let Some((field, what)) = self.login.as_ref().and_then(|login| login.check().err()) {
+            return wrong(field, what);
         }
         self.limits.check()?;
         self.writer.check()
@@ -372,10 +380,12 @@ fn serde_path(table: toml::Table) -> Result<Config, String> {
         let alone = toml::Table::from_iter([(name.clone(), value.clone())]);
         let Err(error) = whole(&alone) else { continue };
         let inner = value.as_table().into_iter().flatten().find_map(|(field, value)| {
-            let mut fields = match name.as_str() {
-                "tls" => toml::Table::from_iter(["cert", "key"].map(|k| (k.to_owned(), "x".into()))),
-                _ => toml::Table::new(),
+            let required: &[&str] = match name.as_str() {
+                "tls" => &["cert", "key"],
+                "login" => &["issuer", "client_id", "redirect_url"],
+                _ => &[],
             };
+            let mut fields = toml::Table::from_iter(required.iter().map(|&field| (field.to_owned(), "x".into())));
             fields.insert(field.clone(), value.clone());
             let alone = toml::Table::from_iter([(name.clone(), toml::Value::Table(fields))]);
             whole(&alone).err().map(|error| format!("{name}.{field}: {}", error.message()))
@@ -424,6 +434,12 @@ mod tests {
             ("dir = 'x'\nlimit = 1", "limit: unknown field `limit`"),
             ("dir = 'x'\nlisten = 'here'", "listen: invalid socket address syntax"),
             ("dir = 'x'\n[tls]\ncert = 'c'", "tls: missing field `key`"),
+            ("dir = 'x'\n[login]\nissuer = 'https://id.example'", "login: missing field `client_id`"),
+            ("dir = 'x'\n[login]\nscopes = 'groups'", "login.scopes: invalid type: string"),
+            (
+                "dir = 'x'\n[login]\nissuer = 'http://id.example'\nclient_id = 'x'\nredirect_url = 'x'",
+                "login.issuer: \"http://id.example\" is not https://",
+            ),
             ("dir = 'x'\n[log]\nlevel = 'loud'", "log.level: unknown variant `loud`"),
             ("dir = 'x'\ndefault_trail = '../x'", "default_trail: \"../x\" is no name of a trail"),
             ("dir = ", "TOML parse error at line 1"),

@@ -10,9 +10,11 @@ use axum::response::{IntoResponse as _, Response};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use zeroize::Zeroizing;
 
 use crate::access_record::Who;
 use crate::asked::{Asked, Query};
+use crate::cross_site;
 use crate::problem::{Kind, Problem};
 use crate::served::Served;
 use crate::server::Server;
@@ -47,10 +49,12 @@ pub async fn answer(
     let mut who = Who { from: peer.address.to_string(), ..Who::default() };
     let admitted = admit(&server, route, &parts, &peer, &path, &mut who);
     let answered = match admitted {
-        Ok(Admitted { grant, served, query }) => {
+        Ok(Admitted { principal, session, grant, served, query }) => {
             let headers = parts.headers;
             let asked = Asked {
                 server: Arc::clone(&server),
+                principal,
+                session,
                 grant,
                 who: who.clone(),
                 request_id: id.clone(),
@@ -96,7 +100,10 @@ pub fn method_name(method: &http::Method) -> &'static str {
 }
 
 /// A request that may be answered.
+#[derive(Default)]
 struct Admitted {
+    principal: Option<Principal>,
+    session: Option<Zeroizing<String>>,
     grant: Option<Grant>,
     served: Option<Arc<Served>>,
     query: Query,
@@ -111,23 +118,41 @@ fn admit(
     who: &mut Who,
 ) -> Result<Admitted, Problem> {
     let names: Vec<&str> = route.about.parameters.iter().map(|parameter| parameter.name).collect();
-    let Need::Permission(permission) = route.need else {
-        let query = Query::read(parts.uri.query(), &names)?;
-        return Ok(Admitted { grant: None, served: None, query });
-    };
+    if matches!(route.need, Need::Nothing(_)) {
+        return Ok(Admitted { query: Query::read(parts.uri.query(), &names)?, ..Admitted::default() });
+    }
     let named = path.iter().find(|(name, _)| name == "trail").map(|(_, value)| server.trails.meant(value));
     let now = server.host.now_ns();
-    let refuse = |who: &Who, refused: &Refused| {
+    let note = |who: &Who, why: String| {
         // A refusal is a record of the trail that was asked for, if it is there.
-        if let Some(served) = named.and_then(|name| server.trails.get(name)) {
-            served.clerk().refused(who.clone(), permission.name(), refused.to_string());
+        let served = named.and_then(|name| server.trails.get(name));
+        if let (Some(served), Need::Permission(permission)) = (served, route.need) {
+            served.clerk().refused(who.clone(), permission.name(), why);
         }
+    };
+    let refuse = |who: &Who, refused: &Refused| {
+        note(who, refused.to_string());
         told(refused, route)
     };
-    let principal = authenticate(server, &parts.headers, peer, now)?.map_err(|refused| refuse(who, &refused))?;
+    let session = session(server, &parts.headers);
+    let principal = authenticate(server, &parts.headers, session, peer, now)?;
+    let principal = principal.map_err(|refused| refuse(who, &refused))?;
     who.id = Some(principal.id.clone());
     who.name = Some(principal.name.clone());
     who.kind = Some(principal.kind.name());
+    if let Some(session) = session {
+        let is_csrf = |csrf: &str| server.access.is_csrf(session, csrf);
+        let own = server.login.as_ref().map_or("", |login| &login.origin);
+        cross_site::check(&parts.method, &parts.headers, own, is_csrf).map_err(|why| {
+            note(who, why.to_string());
+            Problem::new(Kind::Forbidden, why.to_string())
+        })?;
+    }
+    let session = session.map(|session| Zeroizing::new(session.to_owned()));
+    let Need::Permission(permission) = route.need else {
+        let query = Query::read(parts.uri.query(), &names)?;
+        return Ok(Admitted { principal: Some(principal), session, query, ..Admitted::default() });
+    };
     let why = purpose(&parts.headers)?;
     // One that is too long is refused, and does not go on record with the refusal.
     who.purpose = why.clone().filter(|why| why.len() <= access::PURPOSE_BYTES_MAX);
@@ -143,13 +168,20 @@ fn admit(
         Some(name) => Some(Arc::clone(server.trails.get(name).ok_or_else(no_trail)?)),
     };
     let query = Query::read(parts.uri.query(), &names)?;
-    Ok(Admitted { grant: Some(grant), served, query })
+    Ok(Admitted { principal: Some(principal), session, grant: Some(grant), served, query })
 }
 
-/// Who asks: by its token, else by its certificate.
+/// The session whose cookie came, where nothing else says who asks.
+fn session<'h>(server: &Server, headers: &'h HeaderMap) -> Option<&'h str> {
+    let login = server.login.as_ref().filter(|_| !headers.contains_key(AUTHORIZATION))?;
+    login.session.of(headers)
+}
+
+/// Who asks: by its token, else by its session, else by its certificate.
 fn authenticate(
     server: &Server,
     headers: &HeaderMap,
+    session: Option<&str>,
     peer: &Peer,
     now: i64,
 ) -> Result<Result<Principal, Refused>, Problem> {
@@ -160,8 +192,11 @@ fn authenticate(
             let token = text.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
             Credential::Bearer(token.ok_or_else(|| nobody("Authorization is not of the form: Bearer onr_…"))?)
         }
-        (None, _, Some(der)) => Credential::Certificate { der },
-        (None, _, None) => return Err(nobody("no token came with the request; send Authorization: Bearer onr_…")),
+        (None, _, certificate) => match (session, certificate) {
+            (Some(id), _) => Credential::Session(id),
+            (None, Some(der)) => Credential::Certificate { der },
+            (None, None) => return Err(nobody("no token came with the request; send Authorization: Bearer onr_…")),
+        },
         (Some(_), Some(_), _) => return Err(nobody("Authorization is there twice; send it once")),
     };
     Ok(server.access.authenticate_from(peer.address, &credential, now))

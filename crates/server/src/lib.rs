@@ -6,6 +6,7 @@
 //!      ▼
 //! router ─► guard: who asks ─► may they? (access) ─► the trail            table, routes: the one list of what there is
 //!      │       └─ refused: problem+json; counted, and put on record          problem, clerk
+//!      ├─► login: to the identity provider and back ─► a session's cookie                  login, cookie, cross_site
 //!      ├─► append: body within bounds ─► records ─► staged ─► durable ─► receipts     body, room, acknowledger
 //!      ├─► search · sql · one: Reading: `begin` is durable ─► rows ─► `end`           reading, rows, access_record
 //!      └─► stats · gaps · log · proof: figures and hashes                               figures, log
@@ -21,7 +22,8 @@
 //!
 //! # What it is not
 //!
-//! It knows nothing of how records are stored, decides nothing about who may what, and keeps no state but connections.
+//! It knows nothing of how records are stored, decides nothing about who may what, and keeps no state but
+//! connections and logins that have begun.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -33,11 +35,14 @@ mod body;
 mod clerk;
 pub mod config;
 mod connections;
+mod cookie;
+mod cross_site;
 mod figures;
 mod guard;
 mod listen;
 mod log;
 pub mod logging;
+mod login;
 mod metrics;
 mod one;
 mod open;
@@ -58,7 +63,9 @@ mod tls;
 mod trails;
 
 pub use config::Config;
+pub use cross_site::CSRF;
 pub use guard::PURPOSE;
+pub use login::LoginSettings;
 pub use routes::ROUTES;
 pub use serve::{Running, StartError, Started, check, run, start};
 pub use table::{Need, Route};

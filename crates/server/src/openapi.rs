@@ -15,7 +15,7 @@ use utoipa::openapi::{
 
 use crate::problem::Kind;
 use crate::routes::ROUTES;
-use crate::table::{Form, Need, Route, Values};
+use crate::table::{Form, Need, OTHERS, Route, Values};
 
 const TOKEN: &str = "token";
 const PROBLEM: &str = "Problem";
@@ -51,7 +51,7 @@ fn operation(route: &Route) -> OperationBuilder {
     for name in route.names() {
         operation = operation.parameter(in_path(name));
     }
-    for parameter in about.parameters {
+    for parameter in about.parameters.iter().filter(|parameter| parameter.name != OTHERS) {
         let schema = match parameter.values {
             Values::Text => of_type(Type::String),
             Values::Flag => of_type(Type::Boolean),
@@ -94,6 +94,10 @@ fn operation(route: &Route) -> OperationBuilder {
             let description = format!("Needs the permission {permission}.");
             operation.description(Some(description)).security(SecurityRequirement::new(TOKEN, Vec::<String>::new()))
         }
+        Need::Known(why) => {
+            let description = format!("Anyone may ask who is known: {why}.");
+            operation.description(Some(description)).security(SecurityRequirement::new(TOKEN, Vec::<String>::new()))
+        }
         Need::Nothing(why) => operation.description(Some(format!("Anyone may ask: {why}."))),
     }
 }
@@ -101,7 +105,7 @@ fn operation(route: &Route) -> OperationBuilder {
 /// The problems that a route may answer with; one of several with the same status.
 fn problems(route: &Route) -> Vec<Kind> {
     let mut kinds = ANYWHERE.to_vec();
-    if matches!(route.need, Need::Permission(_)) {
+    if !matches!(route.need, Need::Nothing(_)) {
         kinds.extend([Kind::Unauthenticated, Kind::Forbidden]);
     }
     if route.of_trail() {
@@ -185,6 +189,7 @@ pub fn page() -> String {
         let about = &route.about;
         let need = match route.need {
             Need::Permission(permission) => format!("needs <code>{permission}</code>"),
+            Need::Known(_) => "for anyone who is known".to_owned(),
             Need::Nothing(_) => "open to anyone".to_owned(),
         };
         let _ = write!(
@@ -257,7 +262,7 @@ mod tests {
             assert_eq!(operation["operationId"], route.about.id, "{}", route.path);
             assert_eq!(
                 operation["parameters"].as_array().map_or(0, Vec::len),
-                route.names().count() + route.about.parameters.len()
+                route.names().count() + route.about.parameters.iter().filter(|it| it.name != OTHERS).count()
             );
             assert!(route.about.answers.iter().any(|form| !form.example.is_empty()) || route.about.id == "tile");
             assert!(page().contains(&escaped(route.path)));

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use access::Permission as P;
 use http::Method;
 
-use crate::table::{About, Form, Parameter, Route, Values};
-use crate::{append, figures, log, one, open, search, sql};
+use crate::table::{About, Form, OTHERS, Parameter, Route, Values};
+use crate::{append, figures, log, login, one, open, search, sql};
 
 /// The table. Each route names the permission that it needs, or why it needs none.
 pub static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
@@ -22,6 +22,11 @@ pub static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         Route::new(get(), "/v1/trails/{trail}/log/checkpoint", P::Log, log::checkpoint, CHECKPOINT),
         Route::new(get(), "/v1/trails/{trail}/log/tile/{*tile}", P::Log, log::tile, TILE),
         Route::new(get(), "/metrics", P::Metrics, open::metrics, METRICS),
+        // Who one is.
+        Route::open(get(), "/login", "whoever logs in is not known yet", login::begin, LOGIN),
+        Route::open(get(), "/login/callback", "whoever logs in is not known yet", login::callback, LOGGED_IN),
+        Route::known(post(), "/logout", "a session is its own to end", login::logout, LOGOUT),
+        Route::known(get(), "/v1/me", "what one is may be known to oneself", login::me, ME),
         Route::open(get(), "/health/live", "a supervisor asks, and it tells nothing", open::live, LIVE),
         Route::open(get(), "/health/ready", "a load balancer asks, and it tells a count alone", open::ready, READY),
         Route::open(get(), "/v1/openapi.json", "it is the same for every server", open::description, OPENAPI),
@@ -186,6 +191,48 @@ const METRICS: About = About {
     id: "metrics",
     summary: "What the server counts, for Prometheus.",
     answers: &[form("application/openmetrics-text", "Figures", "onrecord_trail_records{trail=\"default\"} 950\n")],
+    ..NONE
+};
+
+const A_PAGE: &[Form] = &[form("text/html", "A page that says why not; else 303 leads on", "<!doctype html>")];
+
+const LOGIN: About = About {
+    id: "logIn",
+    summary: "Begin to log in: leads to the identity provider.",
+    parameters: &[text("next", "A path of this server to go to then", "/v1/me")],
+    answers: A_PAGE,
+    ..NONE
+};
+
+const LOGGED_IN: About = About {
+    id: "loggedIn",
+    summary: "Where the identity provider leads back to: sets a session's cookie.",
+    parameters: &[
+        text("code", "What the provider gives an id token for", ""),
+        text("state", "What the browser was sent away with", ""),
+        text("iss", "The provider, as it names itself", ""),
+        text("error", "Why it let nobody in", "access_denied"),
+        text(OTHERS, "What else a provider sends is passed over", ""),
+    ],
+    answers: A_PAGE,
+    ..NONE
+};
+
+const LOGOUT: About = About {
+    id: "logOut",
+    summary: "End the session whose cookie asks. As everything that a cookie authorises and that is no GET, it takes the header OnRecord-CSRF.",
+    answers: &[form("application/json", "It has ended", r#"{"logged_out":true}"#)],
+    ..NONE
+};
+
+const ME: About = About {
+    id: "whoAmI",
+    summary: "Who asks, what they may be on which trails, and until when.",
+    answers: &[form(
+        "application/json",
+        "Who asks; for who has logged in with the session and what its pages send back as OnRecord-CSRF",
+        r#"{"id":"person:248289761001","name":"Ada Example","kind":"person","roles":[{"role":"reader","trails":["credit"]}],"session":{"until":"2026-11-08T20:00:00Z","until_unused":"2026-11-08T08:30:00Z","csrf":"9f1c…"}}"#,
+    )],
     ..NONE
 };
 

@@ -16,6 +16,7 @@ use trail::KeyFolder;
 use crate::config::{Config, ConfigError};
 use crate::connections::Connections;
 use crate::listen::{self, Listening};
+use crate::login::Login;
 use crate::metrics::Metrics;
 use crate::router::router;
 use crate::server::Server;
@@ -87,6 +88,9 @@ pub fn check(host: &Host, config: &Config) -> Result<Vec<String>, StartError> {
     if let Some(tls) = &config.tls {
         tls::acceptor(host, tls)?;
     }
+    if let Some(login) = &config.login {
+        Login::new(host, login)?;
+    }
     let dir = config.dir.clone().unwrap_or_default();
     let found = folders(&dir)?;
     if dir.exists() {
@@ -99,6 +103,7 @@ pub fn check(host: &Host, config: &Config) -> Result<Vec<String>, StartError> {
 pub async fn start(host: &Host, config: Config, keys: &KeyFolder) -> Result<(Running, Started), StartError> {
     config.check()?;
     let acceptor = config.tls.as_ref().map(|tls| tls::acceptor(host, tls)).transpose()?;
+    let login = config.login.as_ref().map(|login| Login::new(host, login)).transpose()?;
     let address = config.listen;
     // Before the trails: a second server is told so, and not that a trail is held.
     let refused = |cause| StartError::Listen { address, cause };
@@ -112,7 +117,7 @@ pub async fn start(host: &Host, config: Config, keys: &KeyFolder) -> Result<(Run
     let limits = config.limits.clone();
     let connections = Connections::new(host, connections_max(&limits), Arc::clone(&metrics));
     let tls = acceptor.is_some();
-    let server = Arc::new(Server::new(host.clone(), config, trails, access, metrics));
+    let server = Arc::new(Server::new(host.clone(), config, trails, access, login, metrics));
     let (stop, stopped) = watch::channel(false);
     let listening = Listening { listener, tls: acceptor, router: router(&server), limits, connections, stop: stopped };
     let task = tokio::spawn(listen::serve(listening));

@@ -7,6 +7,7 @@ use host::Host;
 use tokio::sync::Semaphore;
 
 use crate::config::Config;
+use crate::login::Login;
 use crate::metrics::Metrics;
 use crate::room::Room;
 use crate::trails::Trails;
@@ -21,6 +22,8 @@ pub struct Server {
     pub trails: Trails,
     /// Who may do what.
     pub access: Arc<Access>,
+    /// How people log in, if they do.
+    pub login: Option<Login>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Memory of bodies and records under way.
@@ -38,7 +41,14 @@ const IMPORTS_MAX: usize = 4;
 
 impl Server {
     /// A server of these trails.
-    pub fn new(host: Host, config: Config, trails: Trails, access: Arc<Access>, metrics: Arc<Metrics>) -> Server {
+    pub fn new(
+        host: Host,
+        config: Config,
+        trails: Trails,
+        access: Arc<Access>,
+        login: Option<Login>,
+        metrics: Arc<Metrics>,
+    ) -> Server {
         let limits = &config.limits;
         Server {
             room: Room::new(limits.bytes_in_flight_max),
@@ -49,6 +59,7 @@ impl Server {
             config,
             trails,
             access,
+            login,
             metrics,
         }
     }

@@ -1,5 +1,5 @@
 //! The one table by which everything can be asked (I11). A route is made with the permission that it needs, or with the
-//! reason why anyone may ask: there is no third way, and a route that says neither does not compile. The router, the
+//! reason why anyone may ask, or anyone who is known: there is no other way, and a route that says none does not compile. The router, the
 //! OpenAPI document and the test of routes × roles × trails are all made from it.
 
 use access::Permission;
@@ -13,6 +13,9 @@ use crate::problem::Problem;
 /// What a handler comes to.
 pub type Answering = BoxFuture<'static, Result<Response, Problem>>;
 
+/// The name of a parameter that stands for all that are not listed: they are passed over, where others write the query.
+pub const OTHERS: &str = "*";
+
 /// What answers.
 pub type Handler = fn(Asked) -> Answering;
 
@@ -21,6 +24,8 @@ pub type Handler = fn(Asked) -> Answering;
 pub enum Need {
     /// This permission, on the route's trail or on the server as a whole.
     Permission(Permission),
+    /// That it is known who asks, whoever it is, for this reason.
+    Known(&'static str),
     /// Nothing, for this reason.
     Nothing(&'static str),
 }
@@ -99,6 +104,11 @@ impl Route {
         about: About,
     ) -> Route {
         Route { method, path, need: Need::Permission(permission), handler, about }
+    }
+
+    /// A route that anyone may ask who is known, for a reason.
+    pub const fn known(method: Method, path: &'static str, why: &'static str, handler: Handler, about: About) -> Route {
+        Route { method, path, need: Need::Known(why), handler, about }
     }
 
     /// A route that anyone may ask, for a reason.

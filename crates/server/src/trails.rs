@@ -43,6 +43,9 @@ pub enum TrailsError {
     /// The folder is a trail, and not one of trails: what a server keeps beside its trails has no place in one.
     #[error("dir: {} is a trail itself; give the folder that it is in", .0.display())]
     IsTrail(PathBuf),
+    /// There is no trail, though one was made: somebody took it away.
+    #[error("{} holds no trail; make one with onrecord init", .0.display())]
+    None(PathBuf),
     /// Too many.
     #[error("{} holds more than {TRAILS_MAX} trails; serve a part of them", .0.display())]
     TooMany(PathBuf),
@@ -107,6 +110,7 @@ pub fn is_name(name: &str) -> bool {
 /// The trails of a server, all open.
 pub struct Trails {
     by_name: BTreeMap<String, Arc<Served>>,
+    home: Arc<Served>,
     default: Option<String>,
 }
 
@@ -177,7 +181,9 @@ impl Trails {
                 Served::open(host, &name, &Folder::new(path).with_keys(keys), keys, options, engine.clone(), metrics)?;
             by_name.insert(name, Arc::new(served));
         }
-        Ok(Trails { by_name, default })
+        let home = default.as_ref().and_then(|name| by_name.get(name)).or_else(|| by_name.values().next());
+        let home = Arc::clone(home.ok_or_else(|| TrailsError::None(dir.to_owned()))?);
+        Ok(Trails { by_name, home, default })
     }
 
     /// The name that a caller means.
@@ -191,6 +197,12 @@ impl Trails {
     /// The trail of that name.
     pub fn get(&self, name: &str) -> Option<&Arc<Served>> {
         self.by_name.get(name)
+    }
+
+    /// The trail on which the server's own acts go on record that are no trail's, such as logins: the default one, or the
+    /// first by name where there is none.
+    pub fn home(&self) -> &Arc<Served> {
+        &self.home
     }
 
     /// All of them, by name.

@@ -9,5 +9,6 @@ mod expectations;
 mod matrix;
 mod place;
 mod reading;
+mod sessions;
 mod site;
 mod tokens;

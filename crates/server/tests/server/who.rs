@@ -101,7 +101,11 @@ async fn nothing_is_answered_that_is_not_granted() {
 fn only_what_tells_nothing_is_open() {
     let open: BTreeSet<&str> =
         ROUTES.iter().filter(|route| matches!(route.need, Need::Nothing(_))).map(|route| route.path).collect();
-    assert_eq!(open, BTreeSet::from(["/health/live", "/health/ready", "/v1/docs", "/v1/openapi.json"]));
+    let expected = ["/health/live", "/health/ready", "/login", "/login/callback", "/v1/docs", "/v1/openapi.json"];
+    assert_eq!(open, BTreeSet::from(expected));
+    let known: BTreeSet<&str> =
+        ROUTES.iter().filter(|route| matches!(route.need, Need::Known(_))).map(|route| route.path).collect();
+    assert_eq!(known, BTreeSet::from(["/logout", "/v1/me"]));
     for route in ROUTES.iter() {
         let Need::Permission(permission) = route.need else { continue };
         assert_eq!(permission.of_server(), !route.of_trail(), "{}", route.path);

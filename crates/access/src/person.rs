@@ -1,0 +1,16 @@
+//! Whom an identity provider vouches for.
+
+/// Groups of one person at most (I12).
+pub const GROUPS_MAX: usize = 1_000;
+
+/// A person, as an identity provider has vouched for them. What they may do follows from their groups by what the rules
+/// say at that time, and not from what they said at login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// What tells them from all others at that provider, for ever.
+    pub subject: String,
+    /// What they are called.
+    pub name: String,
+    /// The groups that they are in, [`GROUPS_MAX`] at most.
+    pub groups: Vec<String>,
+}
