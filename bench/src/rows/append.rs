@@ -53,7 +53,8 @@ pub fn run(args: &Append) {
             figures.round(POSTGRES, cluster.flood(&templates, appenders, args.batch, args.seconds));
         }
         if wanted(Contender::Acknowledged) {
-            let options = Options { backlog_bytes_max: args.backlog_gib << 30, ..Options::default() };
+            // An import fills a quarter of it.
+            let options = Options { backlog_bytes_max: 4 * (args.backlog_gib << 30), ..Options::default() };
             let shape = (appenders, args.batch);
             let measured = trail(folder, options, &templates, shape, |_, count| rate(count, args.seconds));
             figures.round(ACKNOWLEDGED, measured);
@@ -93,7 +94,7 @@ fn rate(count: &AtomicU64, seconds: f64) -> f64 {
 }
 
 fn sustained(writer: &Writer, count: &AtomicU64, seconds: f64, figures: &mut Figures) -> f64 {
-    let bound = Options::default().backlog_bytes_max;
+    let bound = Options::default().backlog_bytes_max / 4;
     let watch = Watch::start();
     while writer.status().journal_bytes < bound / 16 * 15 && watch.elapsed() < FILL {
         std::thread::sleep(Duration::from_millis(50));

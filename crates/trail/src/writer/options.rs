@@ -11,7 +11,8 @@ pub struct Options {
     pub settle_every: Duration,
     /// Bytes in the journal that bring a settle forward, default 64 MiB.
     pub settle_bytes: u64,
-    /// Bytes in the journal that it never passes: what would is refused, or waits for a settle. Default 1 GiB.
+    /// Bytes in the journal that it never passes: what would is refused. An import waits for a settle from a quarter of it
+    /// on. Default 1 GiB.
     pub backlog_bytes_max: u64,
     /// Records in a batch at most, default 10,000.
     pub batch_records_max: usize,

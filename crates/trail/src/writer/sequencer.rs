@@ -49,7 +49,7 @@ impl Inner {
             }
             let batch = self.journal.begin().map_err(stage_error)?;
             // Others may have taken the room since. From here on nobody can.
-            if batch.backlog_bytes() + bytes <= self.options.backlog_bytes_max {
+            if batch.backlog_bytes() + bytes <= self.backlog_max(bytes, intake) {
                 return self.sequence(&mut sequencer, batch, prepared, &known, intake);
             }
         }
@@ -61,15 +61,26 @@ impl Inner {
         self.shared.progress.lock().stopped.clone().map_or(Ok(()), Err)
     }
 
+    /// How far a batch of `wanted` bytes may fill the journal. What is in the journal is in memory too, and an import
+    /// comes as fast as it is taken: it gets a quarter of the room, or the journal to itself if it needs more.
+    fn backlog_max(&self, wanted: u64, intake: Intake) -> u64 {
+        let max = self.options.backlog_bytes_max;
+        match intake {
+            Intake::Live => max,
+            Intake::Import => (max / 4).max(wanted).min(max),
+        }
+    }
+
     /// Back-pressure: the journal's limit holds to the byte, and whoever would pass it is told so, or waits for a
     /// settle to make room. An import waits for as long as settling works; a live service has a spool of its own.
     fn room(&self, wanted: u64, backlog: u64, intake: Intake) -> Result<(), AppendError> {
-        let max = self.options.backlog_bytes_max;
-        if wanted > max {
+        let bound = self.options.backlog_bytes_max;
+        if wanted > bound {
             let what =
-                format!("a batch of {wanted} bytes is over the limit backlog_bytes_max of {max} bytes; split it");
+                format!("a batch of {wanted} bytes is over the limit backlog_bytes_max of {bound} bytes; split it");
             return Err(AppendError::BatchTooLarge(what));
         }
+        let max = self.backlog_max(wanted, intake);
         if backlog + wanted <= max {
             return Ok(());
         }

@@ -106,10 +106,11 @@ impl Inner {
                 self.shared.changed.wait_for(&mut progress, rest);
                 continue;
             }
-            drop(progress);
             // Whoever appends goes first as long as the journal has room for what they bring. Beyond half of its bound that
             // would only make them wait for room, so from there on a settle takes its full share.
-            let has_room = self.journal.backlog_bytes() <= self.options.backlog_bytes_max / 2;
+            let half = self.options.backlog_bytes_max / 2;
+            let has_room = progress.waiting_for_room == 0 && self.journal.backlog_bytes() <= half;
+            drop(progress);
             let settled = self.settle(if has_room { Pace::GivingWay } else { Pace::Full });
             due = self.host.monotonic() + self.options.settle_every;
             if let Err(error) = settled {
