@@ -1,19 +1,20 @@
 //! A trail's keys, opened: what makes, finds and destroys the keys of single files.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use host::{DurableFile, FileError, Host};
+use parking_lot::{Mutex, RwLock};
 use zeroize::Zeroizing;
 
 use crate::cipher::bound_to;
 use crate::encoded::Hex;
 use crate::master::{MasterError, Recipe, make_if_default};
+use crate::owed::Owed;
 use crate::store::{Entry, Store, bound};
 use crate::trail_file::TrailFile;
-use crate::{Cipher, DataKey, KeyId, Secret, Source};
+use crate::{Cipher, DataKey, KeyId, NotAuthentic, Secret, Source};
 
 /// Magic of a small file that is encrypted whole.
 const SEALED_MAGIC: &[u8; 8] = b"onrecenc";
@@ -24,13 +25,32 @@ pub struct Keyring(Arc<Opened>);
 
 struct Opened {
     host: Host,
-    origin: String,
+    folder: PathBuf,
+    name: String,
     store: Store,
+    encrypts: bool,
+    /// As they were read last: a rotation in another process replaces them.
+    unwrapped: RwLock<Arc<Unwrapped>>,
+    /// What is to be destroyed and could not be yet.
+    owed: Mutex<Owed>,
+}
+
+/// The trail's own keys, and the file that they were unwrapped from.
+struct Unwrapped {
+    file: TrailFile,
     /// The one that wraps what is made.
     newest: (KeyId, Cipher),
     /// Of a rotation that is not finished.
     older: Vec<(KeyId, Cipher)>,
-    encrypts: bool,
+}
+
+/// What [`Keyring::rotate_master`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rewrapped {
+    /// The keys are wrapped by another master key: the old one opens nothing that is written from here on.
+    Anew,
+    /// It is the same master key, at another place. The copy at the old one opens the keys as before.
+    Moved,
 }
 
 /// Why a trail's keys could not be opened, made or changed.
@@ -64,6 +84,14 @@ pub enum KeyringError {
         /// Where the master key was found.
         source_text: String,
         /// What it should open.
+        path: PathBuf,
+    },
+    /// The master key that was to take over is the one that is in use.
+    #[error("the keys in {} are wrapped by the master key at {source_text} already, and nothing was changed; name another one", path.display())]
+    SameMaster {
+        /// Where it is.
+        source_text: String,
+        /// What it wraps.
         path: PathBuf,
     },
     /// The master key could not be had.
@@ -155,20 +183,12 @@ impl Keyring {
     /// # Errors
     /// [`KeyringError`].
     pub fn open(host: &Host, folder: &Path, name: &str, origin: &str) -> Result<Keyring, KeyringError> {
-        let path = TrailFile::path(folder, name);
-        let Some(file) = TrailFile::read(host, folder, name)? else {
-            return Err(KeyringError::Missing { origin: origin.to_owned(), path });
-        };
-        if file.origin != origin {
-            return Err(KeyringError::Malformed { path, why: format!("it holds the keys of {}", file.origin) });
-        }
-        let (_, keys) = unwrap(host, folder, name, &file)?;
-        let mut keys = keys.into_iter().map(|(id, secret)| (id, Cipher::new(&secret)));
-        let newest = keys.next().ok_or_else(|| KeyringError::Missing { origin: origin.to_owned(), path })?;
-        let older = keys.collect();
+        let unwrapped = Unwrapped::read(host, folder, name, origin)?;
+        let encrypts = unwrapped.file.encrypts;
         let store = Store::at(host, folder, name);
-        let (host, origin, encrypts) = (host.clone(), origin.to_owned(), file.encrypts);
-        Ok(Keyring(Arc::new(Opened { host, origin, store, newest, older, encrypts })))
+        let (host, folder, name) = (host.clone(), folder.to_owned(), name.to_owned());
+        let unwrapped = RwLock::new(Arc::new(unwrapped));
+        Ok(Keyring(Arc::new(Opened { host, folder, name, store, encrypts, unwrapped, owed: Mutex::default() })))
     }
 
     /// Whether the trail's files are encrypted, and not its signing key alone.
@@ -177,53 +197,90 @@ impl Keyring {
         self.0.encrypts
     }
 
-    /// The trail that they are of.
-    #[must_use]
-    pub fn origin(&self) -> &str {
-        &self.0.origin
-    }
-
-    /// Makes a key for the file of that name. It is in the store, durable, before anything is encrypted under it.
+    /// Makes a key for the file of that name. It is in the store, durable, before anything is encrypted under it. Keys for
+    /// files of that name that are to be destroyed are destroyed first, so that it does not go with them.
     ///
     /// # Errors
     /// [`FileError`].
     pub fn make(&self, file: &str) -> Result<DataKey, FileError> {
-        let Opened { host, origin, store, newest: (wrapped_by, cipher), .. } = &*self.0;
+        let Opened { host, store, owed, .. } = &*self.0;
+        let mut owed = owed.lock();
+        if owed.has_file(file) {
+            owed.pay(store)?;
+        }
+        drop(owed);
+        let unwrapped = self.unwrapped();
+        let (origin, (wrapped_by, cipher)) = (&unwrapped.file.origin, &unwrapped.newest);
         let (id, secret) = (Hex(host.random()), Secret::random(host));
         let sealed = cipher.seal(host, &bound(origin, file, &id), secret.bytes());
         store.put(file, &id, &Entry { wrapped_by: *wrapped_by, sealed })?;
         Ok(DataKey::new(id, secret, origin, file))
     }
 
-    /// The key of the file of that name with that id.
+    /// The key of the file of that name with that id. One that is wrapped by a key of the trail that is not known is looked
+    /// for once more, with the trail's keys as they are by now: another process may have rotated them.
     ///
     /// # Errors
     /// [`KeyError`].
     pub fn find(&self, file: &str, id: &KeyId) -> Result<DataKey, KeyError> {
-        let Opened { origin, store, .. } = &*self.0;
-        let Some(bytes) = store.get(file, id)? else {
-            return Err(KeyError::Destroyed { key_id: *id, store: store.folder().to_owned() });
-        };
-        let secret = self.unwrap_entry(file, id, &bytes)?;
-        Ok(DataKey::new(*id, secret, origin, file))
-    }
-
-    fn unwrap_entry(&self, file: &str, id: &KeyId, bytes: &[u8]) -> Result<Secret, KeyError> {
-        let Opened { origin, store, newest, older, .. } = &*self.0;
+        let store = &self.0.store;
         let unusable = |why: String| KeyError::Unusable { path: store.path(file, id), why };
-        let entry = Entry::decode(bytes).map_err(unusable)?;
-        let by = std::iter::once(newest).chain(older).find(|(known, _)| *known == entry.wrapped_by);
-        let (_, cipher) = by.ok_or_else(|| unusable("wrapped by a key that is not the trail's".to_owned()))?;
-        cipher.open_key(&bound(origin, file, id), &entry.sealed).map_err(|error| unusable(error.to_string()))
+        let look = || {
+            let Some(bytes) = store.get(file, id)? else {
+                return Err(KeyError::Destroyed { key_id: *id, store: store.folder().to_owned() });
+            };
+            let entry = Entry::decode(&bytes).map_err(unusable)?;
+            let unwrapped = self.unwrapped();
+            let secret =
+                unwrapped.open(file, id, &entry).map(|secret| secret.map_err(|error| unusable(error.to_string())));
+            secret
+                .transpose()
+                .map(|secret| secret.map(|secret| DataKey::new(*id, secret, &unwrapped.file.origin, file)))
+        };
+        if let Some(key) = look()? {
+            return Ok(key);
+        }
+        self.read_again().map_err(|error| unusable(format!("the trail has other keys by now: {error}")))?;
+        look()?.ok_or_else(|| unusable("wrapped by a key that is not the trail's".to_owned()))
     }
 
-    /// Destroys all keys of these files, and says how many there were. Durable when it returns.
+    fn unwrapped(&self) -> Arc<Unwrapped> {
+        self.0.unwrapped.read().clone()
+    }
+
+    /// Takes up the trail's keys as they are by now. Nothing is unwrapped where the file is the same.
+    fn read_again(&self) -> Result<(), KeyringError> {
+        let Opened { host, folder, name, unwrapped, .. } = &*self.0;
+        let known = self.unwrapped();
+        if TrailFile::read(host, folder, name)?.as_ref() != Some(&known.file) {
+            *unwrapped.write() = Arc::new(Unwrapped::read(host, folder, name, known.file.log())?);
+        }
+        Ok(())
+    }
+
+    /// Destroys all keys of these files, and whatever is owed from before; says how many there were. Durable when it
+    /// returns. What fails is owed: each later call tries it again, and so does [`Keyring::destroy_owed`].
     ///
     /// # Errors
-    /// [`FileError`]; may be tried again.
+    /// [`FileError`].
     pub fn destroy<'f>(&self, files: impl IntoIterator<Item = &'f str>) -> Result<usize, FileError> {
-        let files: HashSet<&str> = files.into_iter().collect();
-        if files.is_empty() { Ok(0) } else { self.0.store.destroy(&files) }
+        let mut owed = self.0.owed.lock();
+        owed.add_files(files);
+        owed.pay(&self.0.store)
+    }
+
+    /// Destroys what earlier calls could not.
+    ///
+    /// # Errors
+    /// [`FileError`]; it stays owed.
+    pub fn destroy_owed(&self) -> Result<usize, FileError> {
+        self.destroy([])
+    }
+
+    /// How many keys, or files whose keys nobody has counted, are to be destroyed and could not be yet.
+    #[must_use]
+    pub fn owed(&self) -> usize {
+        self.0.owed.lock().len()
     }
 
     /// Destroys the keys of all files that `is_needed` does not want: what a crash left between a file and its key. For
@@ -232,9 +289,12 @@ impl Keyring {
     /// # Errors
     /// [`FileError`]; may be tried again.
     pub fn sweep(&self, is_needed: impl Fn(&str) -> bool) -> Result<usize, FileError> {
-        self.0.store.sweep_temporaries()?;
-        let keys = self.0.store.list()?;
-        self.destroy(keys.iter().map(|(file, _)| file.as_str()).filter(|file| !is_needed(file)))
+        let store = &self.0.store;
+        store.sweep_temporaries()?;
+        let gone = store.list()?.into_iter().filter(|(file, _)| !is_needed(file));
+        let mut owed = self.0.owed.lock();
+        owed.add_keys(gone);
+        owed.pay(store)
     }
 
     /// How many keys there are.
@@ -275,24 +335,36 @@ impl Keyring {
     }
 
     fn bound_file(&self, file: &str) -> Vec<u8> {
-        bound_to("onrecord/file/v1", &[self.0.origin.as_bytes(), file.as_bytes()])
+        bound_to("onrecord/file/v1", &[self.unwrapped().file.origin.as_bytes(), file.as_bytes()])
     }
 
     /// Wraps the trail's keys by another master key. No key of a file changes: it is one replacement of one file.
     ///
     /// # Errors
     /// [`KeyringError`]; the old or the new master key opens what is there then.
-    pub fn rotate_master(host: &Host, folder: &Path, name: &str, source: &Source) -> Result<(), KeyringError> {
-        let (_lock, file) = alone(host, folder, name)?;
+    pub fn rotate_master(host: &Host, folder: &Path, name: &str, source: &Source) -> Result<Rewrapped, KeyringError> {
+        let (_lock, mut file) = alone(host, folder, name)?;
         let (_, keys) = unwrap(host, folder, name, &file)?;
         make_if_default(host, folder, source)?;
-        let recipe = Recipe::new(host, source);
-        let master = recipe.cipher(host, folder, None)?;
-        let mut wrapped = TrailFile::new(&file.origin, file.encrypts, recipe);
-        for (id, secret) in keys.iter().rev() {
-            wrapped.add(host, &master, *id, secret);
+        // Whatever stands there, if it opens what is wrapped it is the key that is in use.
+        let there = file.master.cipher(host, folder, Some(source)).ok();
+        if there.is_some_and(|master| file.open(&master).is_some()) {
+            let source_text = source.to_string();
+            if file.master.source == source_text {
+                return Err(KeyringError::SameMaster { source_text, path: TrailFile::path(folder, name) });
+            }
+            file.master.source = source_text;
+            file.put(host, folder, name)?;
+            return Ok(Rewrapped::Moved);
         }
-        wrapped.put(host, folder, name)
+        file.master = Recipe::new(host, source);
+        let master = file.master.cipher(host, folder, None)?;
+        file.keys.clear();
+        for (id, secret) in keys.iter().rev() {
+            file.add(host, &master, *id, secret);
+        }
+        file.put(host, folder, name)?;
+        Ok(Rewrapped::Anew)
     }
 
     /// Gives the trail another key, and wraps every key of a file by it; says how many. Files stay as they are. What was
@@ -307,13 +379,17 @@ impl Keyring {
             file.add(host, &master, Hex(host.random()), &Secret::random(host));
             file.put(host, folder, name)?;
         }
-        let keyring = Keyring::open(host, folder, name, &file.origin)?;
-        let Opened { origin, store, newest: (newest, cipher), .. } = &*keyring.0;
+        let unwrapped = Unwrapped::read(host, folder, name, file.log())?;
+        let (store, (newest, cipher)) = (Store::at(host, folder, name), &unwrapped.newest);
         let mut count = 0;
         for (of, id) in store.list()? {
             let Some(bytes) = store.get(&of, &id)? else { continue };
-            let secret = keyring.unwrap_entry(&of, &id, &bytes)?;
-            let sealed = cipher.seal(host, &bound(origin, &of, &id), secret.bytes());
+            let unusable = |why: String| KeyError::Unusable { path: store.path(&of, &id), why };
+            let entry = Entry::decode(&bytes).map_err(unusable)?;
+            let secret = unwrapped.open(&of, &id, &entry);
+            let secret = secret.ok_or_else(|| unusable("wrapped by a key that is not the trail's".to_owned()))?;
+            let secret = secret.map_err(|error| unusable(error.to_string()))?;
+            let sealed = cipher.seal(host, &bound(&file.origin, &of, &id), secret.bytes());
             store.replace(&of, &id, &Entry { wrapped_by: *newest, sealed })?;
             count += 1;
         }
@@ -323,9 +399,31 @@ impl Keyring {
     }
 }
 
+impl Unwrapped {
+    fn read(host: &Host, folder: &Path, name: &str, log: &str) -> Result<Unwrapped, KeyringError> {
+        let path = TrailFile::path(folder, name);
+        let Some(file) = TrailFile::read(host, folder, name)? else {
+            return Err(KeyringError::Missing { origin: log.to_owned(), path });
+        };
+        if file.log() != log {
+            return Err(KeyringError::Malformed { path, why: format!("it holds the keys of {}", file.log()) });
+        }
+        let (_, keys) = unwrap(host, folder, name, &file)?;
+        let mut keys = keys.into_iter().map(|(id, secret)| (id, Cipher::new(&secret)));
+        let newest = keys.next().ok_or_else(|| KeyringError::Missing { origin: log.to_owned(), path })?;
+        Ok(Unwrapped { file, newest, older: keys.collect() })
+    }
+
+    /// The key in an entry of the store; nothing if none of these wraps it.
+    fn open(&self, file: &str, id: &KeyId, entry: &Entry) -> Option<Result<Secret, NotAuthentic>> {
+        let (_, cipher) = std::iter::once(&self.newest).chain(&self.older).find(|(by, _)| *by == entry.wrapped_by)?;
+        Some(cipher.open_key(&bound(&self.file.origin, file, id), &entry.sealed))
+    }
+}
+
 /// The trail's keys for one rotation, and a lock until it is over: each reads them and puts them back, and of two at a time
 /// one would be lost with what it wraps.
-fn alone(host: &Host, folder: &Path, name: &str) -> Result<(DurableFile, TrailFile), KeyringError> {
+pub(crate) fn alone(host: &Host, folder: &Path, name: &str) -> Result<(DurableFile, TrailFile), KeyringError> {
     expect(host, folder, name)?;
     let path = folder.join(format!("{name}.trail.lock"));
     match host.create_new(&path, "trail-key") {
@@ -337,7 +435,7 @@ fn alone(host: &Host, folder: &Path, name: &str) -> Result<(DurableFile, TrailFi
     Ok((file, expect(host, folder, name)?))
 }
 
-fn expect(host: &Host, folder: &Path, name: &str) -> Result<TrailFile, KeyringError> {
+pub(crate) fn expect(host: &Host, folder: &Path, name: &str) -> Result<TrailFile, KeyringError> {
     let missing = || KeyringError::Missing { origin: name.to_owned(), path: TrailFile::path(folder, name) };
     TrailFile::read(host, folder, name)?.ok_or_else(missing)
 }
@@ -365,6 +463,6 @@ fn unwrap(
 
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keyring").field("origin", &self.0.origin).finish_non_exhaustive()
+        f.debug_struct("Keyring").field("folder", &self.0.folder).finish_non_exhaustive()
     }
 }

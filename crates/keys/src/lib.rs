@@ -18,10 +18,12 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod cipher;
+mod copy;
 mod data_key;
 mod encoded;
 mod keyring;
 mod master;
+mod owed;
 mod scratch;
 mod secret;
 mod source;
@@ -29,9 +31,10 @@ mod store;
 mod trail_file;
 
 pub use cipher::{Cipher, NonceBytes, NotAuthentic, TAG_BYTES, bound_to};
+pub use copy::{CopiedKeys, Place};
 pub use data_key::DataKey;
 pub use encoded::Hex;
-pub use keyring::{KeyError, Keyring, KeyringError};
+pub use keyring::{KeyError, Keyring, KeyringError, Rewrapped};
 pub use master::{MasterError, PASSPHRASE_BYTES_MIN};
 pub use scratch::{ScratchReader, ScratchWriter};
 pub use secret::Secret;
