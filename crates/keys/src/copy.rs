@@ -6,7 +6,8 @@ use std::path::Path;
 
 use host::{FileError, Host};
 
-use crate::keyring::{KeyringError, alone, expect};
+use crate::keyring::KeyringError;
+use crate::rotate::{alone, expect};
 use crate::store::Store;
 use crate::trail_file::TrailFile;
 use crate::{KeyId, Keyring, Source};

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use host::{DurableFile, FileError, Host};
+use host::{FileError, Host};
 use parking_lot::{Mutex, RwLock};
 use zeroize::Zeroizing;
 
@@ -14,7 +14,8 @@ use crate::master::{MasterError, Recipe, make_if_default};
 use crate::owed::Owed;
 use crate::store::{Entry, Store, bound};
 use crate::trail_file::TrailFile;
-use crate::{Cipher, DataKey, KeyId, NotAuthentic, Secret, Source};
+use crate::unwrapped::Unwrapped;
+use crate::{DataKey, KeyId, Secret, Source};
 
 /// Magic of a small file that is encrypted whole.
 const SEALED_MAGIC: &[u8; 8] = b"onrecenc";
@@ -33,24 +34,6 @@ struct Opened {
     unwrapped: RwLock<Arc<Unwrapped>>,
     /// What is to be destroyed and could not be yet.
     owed: Mutex<Owed>,
-}
-
-/// The trail's own keys, and the file that they were unwrapped from.
-struct Unwrapped {
-    file: TrailFile,
-    /// The one that wraps what is made.
-    newest: (KeyId, Cipher),
-    /// Of a rotation that is not finished.
-    older: Vec<(KeyId, Cipher)>,
-}
-
-/// What [`Keyring::rotate_master`] did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rewrapped {
-    /// The keys are wrapped by another master key: the old one opens nothing that is written from here on.
-    Anew,
-    /// It is the same master key, at another place. The copy at the old one opens the keys as before.
-    Moved,
 }
 
 /// Why a trail's keys could not be opened, made or changed.
@@ -337,128 +320,6 @@ impl Keyring {
     fn bound_file(&self, file: &str) -> Vec<u8> {
         bound_to("onrecord/file/v1", &[self.unwrapped().file.origin.as_bytes(), file.as_bytes()])
     }
-
-    /// Wraps the trail's keys by another master key. No key of a file changes: it is one replacement of one file.
-    ///
-    /// # Errors
-    /// [`KeyringError`]; the old or the new master key opens what is there then.
-    pub fn rotate_master(host: &Host, folder: &Path, name: &str, source: &Source) -> Result<Rewrapped, KeyringError> {
-        let (_lock, mut file) = alone(host, folder, name)?;
-        let (_, keys) = unwrap(host, folder, name, &file)?;
-        make_if_default(host, folder, source)?;
-        // Whatever stands there, if it opens what is wrapped it is the key that is in use.
-        let there = file.master.cipher(host, folder, Some(source)).ok();
-        if there.is_some_and(|master| file.open(&master).is_some()) {
-            let source_text = source.to_string();
-            if file.master.source == source_text {
-                return Err(KeyringError::SameMaster { source_text, path: TrailFile::path(folder, name) });
-            }
-            file.master.source = source_text;
-            file.put(host, folder, name)?;
-            return Ok(Rewrapped::Moved);
-        }
-        file.master = Recipe::new(host, source);
-        let master = file.master.cipher(host, folder, None)?;
-        file.keys.clear();
-        for (id, secret) in keys.iter().rev() {
-            file.add(host, &master, *id, secret);
-        }
-        file.put(host, folder, name)?;
-        Ok(Rewrapped::Anew)
-    }
-
-    /// Gives the trail another key, and wraps every key of a file by it; says how many. Files stay as they are. What was
-    /// interrupted is finished by the next call. For the trail's one writer alone.
-    ///
-    /// # Errors
-    /// [`KeyringError`]; everything can be read as before then.
-    pub fn rotate_trail_key(host: &Host, folder: &Path, name: &str) -> Result<usize, KeyringError> {
-        let (_lock, mut file) = alone(host, folder, name)?;
-        let (master, keys) = unwrap(host, folder, name, &file)?;
-        if keys.len() == 1 {
-            file.add(host, &master, Hex(host.random()), &Secret::random(host));
-            file.put(host, folder, name)?;
-        }
-        let unwrapped = Unwrapped::read(host, folder, name, file.log())?;
-        let (store, (newest, cipher)) = (Store::at(host, folder, name), &unwrapped.newest);
-        let mut count = 0;
-        for (of, id) in store.list()? {
-            let Some(bytes) = store.get(&of, &id)? else { continue };
-            let unusable = |why: String| KeyError::Unusable { path: store.path(&of, &id), why };
-            let entry = Entry::decode(&bytes).map_err(unusable)?;
-            let secret = unwrapped.open(&of, &id, &entry);
-            let secret = secret.ok_or_else(|| unusable("wrapped by a key that is not the trail's".to_owned()))?;
-            let secret = secret.map_err(|error| unusable(error.to_string()))?;
-            let sealed = cipher.seal(host, &bound(&file.origin, &of, &id), secret.bytes());
-            store.replace(&of, &id, &Entry { wrapped_by: *newest, sealed })?;
-            count += 1;
-        }
-        file.keys.truncate(1);
-        file.put(host, folder, name)?;
-        Ok(count)
-    }
-}
-
-impl Unwrapped {
-    fn read(host: &Host, folder: &Path, name: &str, log: &str) -> Result<Unwrapped, KeyringError> {
-        let path = TrailFile::path(folder, name);
-        let Some(file) = TrailFile::read(host, folder, name)? else {
-            return Err(KeyringError::Missing { origin: log.to_owned(), path });
-        };
-        if file.log() != log {
-            return Err(KeyringError::Malformed { path, why: format!("it holds the keys of {}", file.log()) });
-        }
-        let (_, keys) = unwrap(host, folder, name, &file)?;
-        let mut keys = keys.into_iter().map(|(id, secret)| (id, Cipher::new(&secret)));
-        let newest = keys.next().ok_or_else(|| KeyringError::Missing { origin: log.to_owned(), path })?;
-        Ok(Unwrapped { file, newest, older: keys.collect() })
-    }
-
-    /// The key in an entry of the store; nothing if none of these wraps it.
-    fn open(&self, file: &str, id: &KeyId, entry: &Entry) -> Option<Result<Secret, NotAuthentic>> {
-        let (_, cipher) = std::iter::once(&self.newest).chain(&self.older).find(|(by, _)| *by == entry.wrapped_by)?;
-        Some(cipher.open_key(&bound(&self.file.origin, file, id), &entry.sealed))
-    }
-}
-
-/// The trail's keys for one rotation, and a lock until it is over: each reads them and puts them back, and of two at a time
-/// one would be lost with what it wraps.
-pub(crate) fn alone(host: &Host, folder: &Path, name: &str) -> Result<(DurableFile, TrailFile), KeyringError> {
-    expect(host, folder, name)?;
-    let path = folder.join(format!("{name}.trail.lock"));
-    match host.create_new(&path, "trail-key") {
-        Ok(_) | Err(FileError::AlreadyExists { .. }) => {}
-        Err(error) => return Err(error.into()),
-    }
-    let file = host.open_rw(&path, "trail-key")?;
-    file.try_lock_exclusive()?;
-    Ok((file, expect(host, folder, name)?))
-}
-
-pub(crate) fn expect(host: &Host, folder: &Path, name: &str) -> Result<TrailFile, KeyringError> {
-    let missing = || KeyringError::Missing { origin: name.to_owned(), path: TrailFile::path(folder, name) };
-    TrailFile::read(host, folder, name)?.ok_or_else(missing)
-}
-
-/// The master key of a trail's keys, and them.
-fn unwrap(
-    host: &Host,
-    folder: &Path,
-    name: &str,
-    file: &TrailFile,
-) -> Result<(Cipher, Vec<(KeyId, Secret)>), KeyringError> {
-    let (master, source_text) = match file.master.cipher(host, folder, None) {
-        Err(MasterError::Missing { source_text, path }) => {
-            let Some(elsewhere) = Source::from_environment().map_err(MasterError::from)? else {
-                return Err(MasterError::Missing { source_text, path }.into());
-            };
-            (file.master.cipher(host, folder, Some(&elsewhere))?, elsewhere.to_string())
-        }
-        master => (master?, file.master.source.clone()),
-    };
-    let wrong = || KeyringError::WrongMaster { source_text, path: TrailFile::path(folder, name) };
-    let keys = file.open(&master).ok_or_else(wrong)?;
-    Ok((master, keys))
 }
 
 impl fmt::Debug for Keyring {

@@ -17,12 +17,14 @@ pub(super) struct Signer {
     key: VerifierKey,
     /// The version of the lake that is remembered.
     lake: Mutex<Option<u64>>,
+    /// The size of the checkpoint that this process has remembered.
+    signed: Mutex<Option<u64>>,
 }
 
 impl Signer {
     pub(super) fn new(host: &Host, keys: &KeyFolder, key: VerifierKey) -> Result<Signer, FileError> {
         let lake = keys.lake_reached(host, &key)?;
-        Ok(Signer { keys: keys.clone(), key, lake: Mutex::new(lake) })
+        Ok(Signer { keys: keys.clone(), key, lake: Mutex::new(lake), signed: Mutex::default() })
     }
 
     /// Refuses a lake that is older than one that had these keys. The newer one may have done with keys that this one
@@ -70,10 +72,14 @@ impl Signer {
         Ok(())
     }
 
+    /// Remembers a checkpoint. Durable when it returns.
     pub(super) fn remember(&self, host: &Host, checkpoint: Option<&SignedCheckpoint>) -> Result<(), FileError> {
-        match checkpoint {
-            Some(checkpoint) => self.keys.remember(host, &self.key, &checkpoint.to_string()),
-            None => Ok(()),
+        let Some(checkpoint) = checkpoint else { return Ok(()) };
+        let (size, mut remembered) = (checkpoint.checkpoint().size(), self.signed.lock());
+        if *remembered != Some(size) {
+            self.keys.remember(host, &self.key, &checkpoint.to_string())?;
+            *remembered = Some(size);
         }
+        Ok(())
     }
 }

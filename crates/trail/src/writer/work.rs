@@ -142,10 +142,13 @@ impl Inner {
     pub(super) fn settle_all(&self) -> Result<(), SettleError> {
         self.wait_sealed()?;
         let end = self.shared.progress.lock().sealed;
-        while self.shared.snapshot.load().settled() < end {
+        loop {
+            // Once at least: what was settled before may not have been let go of.
             self.settle()?;
+            if self.shared.snapshot.load().settled() >= end {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     pub(super) fn settle(&self) -> Result<(), SettleError> {
