@@ -87,8 +87,9 @@ impl Keyring {
             store.destroy(&keys)?;
         }
         match host.remove(TrailFile::path(place.folder, place.name), STEP) {
-            Err(error) if !error.is_not_found() => Err(error.into()),
-            _ => Ok(host.sync_dir(place.folder, STEP)?),
+            // It did not come that far, perhaps not even to the folder.
+            Err(error) if error.is_not_found() => Ok(()),
+            removed => Ok(removed.and_then(|()| host.sync_dir(place.folder, STEP))?),
         }
     }
 }

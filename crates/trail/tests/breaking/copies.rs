@@ -95,16 +95,21 @@ fn a_reader_outlives_rotations() {
     }
 }
 
-/// Fails at some points for as long as it is on.
+/// Lets no key be removed once a file of the lake was, for as long as it is on. The key of a segment that cannot be removed
+/// stops the journal, and the next opening removes it.
 #[derive(Default)]
 struct Refusing {
-    points: &'static [&'static str],
     on: AtomicBool,
+    removed: AtomicBool,
 }
 
 impl Faults for Refusing {
     fn at(&self, point: &str) -> Option<Fault> {
-        (self.on.load(Ordering::SeqCst) && self.points.contains(&point)).then_some(Fault::FailBefore(5))
+        if point == "parquet.remove" {
+            self.removed.store(true, Ordering::SeqCst);
+        }
+        let refuses = self.on.load(Ordering::SeqCst) && self.removed.load(Ordering::SeqCst);
+        (refuses && point == "key-store.remove").then_some(Fault::FailBefore(5))
     }
 }
 
@@ -112,7 +117,7 @@ impl Faults for Refusing {
 #[test]
 fn a_key_that_could_not_be_destroyed_goes_with_the_next_try() {
     let (fixture, options) = written();
-    let refusing = Arc::new(Refusing { points: &["key-store.remove"], on: false.into() });
+    let refusing = Arc::new(Refusing::default());
     let host = Host::builder().faults(refusing.clone()).build();
     let writer = fixture.open_as(&host, options).unwrap();
     let replaced: Vec<String> = writer.snapshot().lake().files().iter().map(|file| file.path.clone()).collect();
@@ -132,7 +137,7 @@ fn a_key_that_could_not_be_destroyed_goes_with_the_next_try() {
 #[test]
 fn an_erasure_goes_on_until_every_key_is_destroyed() {
     let (fixture, options) = written();
-    let refusing = Arc::new(Refusing { points: &["key-store.remove"], on: false.into() });
+    let refusing = Arc::new(Refusing::default());
     let host = Host::builder().faults(refusing.clone()).build();
     let writer = fixture.open_as(&host, options).unwrap();
     let held = writer.snapshot().lake().files()[0].path.clone();
