@@ -28,7 +28,8 @@ fn a_backup_is_tried_out_beside_the_trail() {
     };
     let checked = with("vault", &["verify", "backup", "--pin", "trail/checkpoint", "--json"]);
     assert_eq!(checked.json()["verdict"], "VALID", "{}", checked.out);
-    let restored = with("drill-keys", &["restore", "backup", "--keys", "vault", "--pin", "trail/checkpoint", "-o", "drill"]);
+    let restored =
+        with("drill-keys", &["restore", "backup", "--keys", "vault", "--pin", "trail/checkpoint", "-o", "drill"]);
     assert_eq!(restored.code, 0, "{}{}", restored.out, restored.err);
     assert!(restored.out.contains("restored to drill") && restored.out.contains("VALID"), "{}", restored.out);
     let found = with("drill-keys", &["search", "drill", "--limit", "100", "--format", "json"]);
