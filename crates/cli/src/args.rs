@@ -1,8 +1,8 @@
 //! What can be typed. The help page lists what works, and nothing else.
 
 use crate::{
-    access_verb, append, compact, completions, demo, export_verb, gaps, groups, init, keys_verb, prove, reconcile,
-    sample, search, serve, show, sql, stats, token, verify,
+    access_verb, append, backup, compact, completions, demo, export_verb, gaps, groups, init, keys_verb, prove,
+    reconcile, restore, sample, search, serve, show, sql, stats, token, verify,
 };
 
 /// Tamper-evident records of what machine-learning models decide.
@@ -53,6 +53,8 @@ pub enum Verb {
     Prove(prove::Args),
     Stats(stats::Args),
     Compact(compact::Args),
+    Backup(backup::Args),
+    Restore(restore::Args),
     Serve(serve::Args),
     Token(token::Args),
     Access(access_verb::Args),

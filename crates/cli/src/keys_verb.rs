@@ -1,7 +1,7 @@
 //! `onrecord keys`: what an encrypted trail is read with, wrapped anew or handed to another engine.
 
 use keys::Source;
-use trail::{KeysError, RotateError, Settings};
+use trail::{KeyringError, KeysError, Rewrapped, RotateError, Settings};
 
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
@@ -55,14 +55,8 @@ fn rotate(session: &Session, args: &Rotate) -> Outcome {
     let settings = Settings::read(&session.host, &folder)?;
     if let Some(source) = &args.master_key {
         let key = settings.verifier_key().map_err(|error| Failure::of(Exit::CouldNot, &error))?;
-        keys.rotate_master(&session.host, &key, source).map_err(|error| Failure::of(Exit::CouldNot, &error))?;
-        if session.json {
-            session.print(&Object::default().field("master_key", source.to_string()).line())?;
-            return Ok(Exit::Done);
-        }
-        session.print(&format!("{} the master key at {source}\n", paint(GOOD, "the trail's keys are wrapped by")))?;
-        session.note("the old master key opens backups of the folder of keys that are older than this: destroy both");
-        return Ok(Exit::Done);
+        let rewrapped = keys.rotate_master(&session.host, &key, source).map_err(refused)?;
+        return rotated_master(session, source, rewrapped);
     }
     let count = trail::rotate_trail_key(&session.host, &folder, keys).map_err(|error| match error {
         RotateError::Settings(error) => error.into(),
@@ -75,6 +69,32 @@ fn rotate(session: &Session, args: &Rotate) -> Outcome {
         session.print(&format!("{}: {wrapped} wrapped by it\n", paint(GOOD, "the trail has another key")))?;
     }
     Ok(Exit::Done)
+}
+
+fn rotated_master(session: &Session, source: &Source, rewrapped: Rewrapped) -> Outcome {
+    if session.json {
+        let moved = rewrapped == Rewrapped::Moved;
+        session.print(&Object::default().field("master_key", source.to_string()).field("moved", moved).line())?;
+        return Ok(Exit::Done);
+    }
+    let (done, note) = match rewrapped {
+        Rewrapped::Anew => (
+            "the trail's keys are wrapped by",
+            "the old master key opens backups of the folder of keys that are older than this: destroy both",
+        ),
+        Rewrapped::Moved => (
+            "the trail's keys are looked for with",
+            "it is the master key that wraps them already, at another place: to have done with it, rotate to another key",
+        ),
+    };
+    session.print(&format!("{} the master key at {source}\n", paint(GOOD, done)))?;
+    session.note(note);
+    Ok(Exit::Done)
+}
+
+fn refused(error: KeyringError) -> Failure {
+    let exit = if matches!(error, KeyringError::SameMaster { .. }) { Exit::WrongUse } else { Exit::CouldNot };
+    Failure::of(exit, &error)
 }
 
 fn show(session: &Session, args: &Show) -> Outcome {

@@ -5,6 +5,7 @@
 mod access_verb;
 mod append;
 mod args;
+mod backup;
 mod case_file;
 mod chart;
 mod compact;
@@ -31,6 +32,7 @@ mod proof_file;
 mod prove;
 mod reconcile;
 mod remote;
+mod restore;
 mod rows;
 mod sample;
 mod sample_file;
@@ -73,6 +75,8 @@ pub fn run() -> ExitCode {
         args::Verb::Sample(args) => sample::run(&session, &args),
         args::Verb::Verify(args) => verify::run(&session, &args),
         args::Verb::Compact(args) => compact::run(&session, &args),
+        args::Verb::Backup(args) => backup::run(&session, &args),
+        args::Verb::Restore(args) => restore::run(&session, &args),
         args::Verb::Keys(args) => keys_verb::run(&session, &args),
         args::Verb::Stats(args) => stats::run(&session, &args),
         args::Verb::Token(args) => token::run(&session, &args),

@@ -140,11 +140,18 @@ fn writer(stats: &Stats) -> (String, String) {
         Some(WriterStats::Silent { .. }) => return pair("writer", "does not answer"),
         None => return pair("writer", "none running"),
     };
-    let failing = [("settling", &status.settle_error), ("compacting", &status.compact_error)];
+    let failing =
+        [("settling", &status.settle_error), ("erasing", &status.erase_error), ("compacting", &status.compact_error)];
     let failing =
         failing.into_iter().find_map(|(what, error)| Some(format!(", {what} fails: {}", plain(error.as_ref()?))));
     let journal = number::bytes(status.journal_bytes);
-    pair("writer", format!("running, {journal} in its journal{}", failing.unwrap_or_default()))
+    let owed = match status.keys_owed {
+        0 => String::new(),
+        keys => {
+            format!(", {} still to be destroyed", number::of(keys, "key of removed files", "keys of removed files"))
+        }
+    };
+    pair("writer", format!("running, {journal} in its journal{owed}{}", failing.unwrap_or_default()))
 }
 
 /// What the running writer's own check came to, and how long ago. It is the writer's word, and no evidence.

@@ -103,7 +103,7 @@ pub fn check(
     })
 }
 
-fn read_pins(pins: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+pub fn read_pins(pins: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, Failure> {
     let read = |path: &PathBuf| {
         let bytes = std::fs::read(path).map_err(|error| Failure::io("read the checkpoint", path, &error))?;
         Ok((path.display().to_string(), bytes))
@@ -141,7 +141,8 @@ fn meaning(verdict: Verdict) -> &'static str {
     }
 }
 
-fn text(session: &Session, root: &Path, report: &Report) -> String {
+/// The report, for a person.
+pub fn text(session: &Session, root: &Path, report: &Report) -> String {
     let mut out = format!("{}  {}\n\n", verdict(report.verdict), meaning(report.verdict));
     out += &pairs(session, &checked(report));
     if !report.findings.is_empty() {

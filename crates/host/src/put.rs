@@ -11,10 +11,12 @@ use rustix::io::Errno;
 use crate::effect_log::Doing;
 use crate::file::already_exists;
 use crate::folder::parent;
-use crate::{FileError, Host, Operation};
+use crate::{DurableFile, FileError, Host, Operation};
 
 /// Permission bits of a new file before the umask takes its share.
 const MODE_DEFAULT: u32 = 0o666;
+/// Bytes that are copied at a time.
+const COPY_BYTES: usize = 1 << 20;
 /// What a temporary file's name ends in.
 const TEMPORARY_SUFFIX: &str = ".onrecord-tmp";
 
@@ -44,7 +46,40 @@ impl Host {
     }
 
     fn put_new_with(&self, path: &Path, bytes: &[u8], step: &'static str, mode: Option<u32>) -> Result<(), FileError> {
-        let temporary = self.write_temporary(path, bytes, step, mode)?;
+        let temporary = self.write_temporary(path, step, mode, |file| file.write_at(0, bytes))?;
+        self.name_new(temporary, path, step)
+    }
+
+    /// Puts a copy of the file `from` in place as the new file `path`, whole or not at all, and says how many bytes it has;
+    /// durable when it returns. Memory does not grow with the file.
+    ///
+    /// # Errors
+    /// As [`Host::put_new`]; [`FileError::is_not_found`] when `from` is not there.
+    pub fn copy_new(
+        &self,
+        from: impl AsRef<Path>,
+        path: impl AsRef<Path>,
+        step: &'static str,
+    ) -> Result<u64, FileError> {
+        let (source, path) = (self.open_read(from, step)?, path.as_ref());
+        let mut length = 0;
+        let copy = |file: &DurableFile| {
+            let mut chunk = vec![0; COPY_BYTES];
+            loop {
+                let read = source.read_at(length, &mut chunk)?;
+                if read == 0 {
+                    return Ok(());
+                }
+                file.write_at(length, &chunk[..read])?;
+                length += read as u64;
+            }
+        };
+        let temporary = self.write_temporary(path, step, None, copy)?;
+        self.name_new(temporary, path, step)?;
+        Ok(length)
+    }
+
+    fn name_new(&self, temporary: Temporary, path: &Path, step: &'static str) -> Result<(), FileError> {
         let rename = || rename_to_free_name(&temporary.path, path);
         let renamed = self
             .call(step, Operation::Rename, path, || self.logged(Doing::Rename(&temporary.path, path), rename))
@@ -67,7 +102,7 @@ impl Host {
     ) -> Result<(), FileError> {
         let path = path.as_ref();
         let mode = mode.or_else(|| std::fs::metadata(path).ok().map(mode_of));
-        let temporary = self.write_temporary(path, bytes, step, mode)?;
+        let temporary = self.write_temporary(path, step, mode, |file| file.write_at(0, bytes))?;
         let renamed = self.rename(&temporary.path, path, step);
         temporary.keep_or_sweep(renamed)?;
         self.sync_dir(parent(path), step)
@@ -128,13 +163,13 @@ impl Host {
         Ok(left.len())
     }
 
-    /// Writes `bytes` to a fresh name beside `path` and fsyncs them, so that the rename can only ever show them whole.
+    /// Has a file of a fresh name filled beside `path` and fsyncs it, so that the rename can only ever show it whole.
     fn write_temporary(
         &self,
         path: &Path,
-        bytes: &[u8],
         step: &'static str,
         mode: Option<u32>,
+        fill: impl FnOnce(&DurableFile) -> Result<(), FileError>,
     ) -> Result<Temporary, FileError> {
         let temporary = Temporary { path: self.temporary_beside(path) };
         let write = || {
@@ -142,7 +177,7 @@ impl Host {
             if let Some(mode) = mode {
                 file.set_mode(mode)?;
             }
-            file.write_at(0, bytes)?;
+            fill(&file)?;
             file.sync_all()
         };
         let written = write();

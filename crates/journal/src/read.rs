@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use host::{FileError, Host};
 use keys::Keyring;
 
-use crate::VisitError;
 use crate::frame::{Frame, find_proof};
 use crate::segment::{HEADER_BYTES, HeaderError, LoadError, SegmentHeader, SegmentName, was_being_begun};
 use crate::veil::Veil;
+use crate::{STEP, VisitError};
 
 /// At most this many problems are listed; the rest are counted.
 const PROBLEMS_MAX: usize = 1000;
@@ -178,6 +178,8 @@ impl<V: FnMut(u64, &[u8]) -> Result<(), VisitError>> Reader<'_, V> {
         let end = match opened {
             Ok((header, veil)) => self.frames(name, header, veil.as_ref(), bytes, next)?,
             Err(HeaderError::Damaged) if next.is_none() && was_being_begun(&bytes) => HEADER_BYTES,
+            // The writer removes a segment before it destroys its key: if it is gone, it was released meanwhile.
+            Err(HeaderError::Key { .. }) if self.is_gone(name)? => return Err(self.vanished()),
             Err(cause) => {
                 self.problem(name, 0, self.index, ProblemKind::Header(cause));
                 HEADER_BYTES
@@ -276,6 +278,13 @@ impl<V: FnMut(u64, &[u8]) -> Result<(), VisitError>> Reader<'_, V> {
             }
             Err(LoadError::File(error)) if error.is_not_found() => Err(self.vanished()),
             Err(LoadError::File(error)) => Err(error.into()),
+        }
+    }
+
+    fn is_gone(&self, name: &SegmentName) -> Result<bool, ReadError> {
+        match self.host.open_read(&name.path, STEP) {
+            Err(error) if error.is_not_found() => Ok(true),
+            opened => Ok(opened.map(|_| false)?),
         }
     }
 

@@ -1,19 +1,21 @@
 //! A trail's keys, opened: what makes, finds and destroys the keys of single files.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use host::{DurableFile, FileError, Host};
+use host::{FileError, Host};
+use parking_lot::{Mutex, RwLock};
 use zeroize::Zeroizing;
 
 use crate::cipher::bound_to;
 use crate::encoded::Hex;
 use crate::master::{MasterError, Recipe, make_if_default};
+use crate::owed::Owed;
 use crate::store::{Entry, Store, bound};
 use crate::trail_file::TrailFile;
-use crate::{Cipher, DataKey, KeyId, Secret, Source};
+use crate::unwrapped::Unwrapped;
+use crate::{DataKey, KeyId, Secret, Source};
 
 /// Magic of a small file that is encrypted whole.
 const SEALED_MAGIC: &[u8; 8] = b"onrecenc";
@@ -24,13 +26,14 @@ pub struct Keyring(Arc<Opened>);
 
 struct Opened {
     host: Host,
-    origin: String,
+    folder: PathBuf,
+    name: String,
     store: Store,
-    /// The one that wraps what is made.
-    newest: (KeyId, Cipher),
-    /// Of a rotation that is not finished.
-    older: Vec<(KeyId, Cipher)>,
     encrypts: bool,
+    /// As they were read last: a rotation in another process replaces them.
+    unwrapped: RwLock<Arc<Unwrapped>>,
+    /// What is to be destroyed and could not be yet.
+    owed: Mutex<Owed>,
 }
 
 /// Why a trail's keys could not be opened, made or changed.
@@ -64,6 +67,14 @@ pub enum KeyringError {
         /// Where the master key was found.
         source_text: String,
         /// What it should open.
+        path: PathBuf,
+    },
+    /// The master key that was to take over is the one that is in use.
+    #[error("the keys in {} are wrapped by the master key at {source_text} already, and nothing was changed; name another one", path.display())]
+    SameMaster {
+        /// Where it is.
+        source_text: String,
+        /// What it wraps.
         path: PathBuf,
     },
     /// The master key could not be had.
@@ -155,20 +166,12 @@ impl Keyring {
     /// # Errors
     /// [`KeyringError`].
     pub fn open(host: &Host, folder: &Path, name: &str, origin: &str) -> Result<Keyring, KeyringError> {
-        let path = TrailFile::path(folder, name);
-        let Some(file) = TrailFile::read(host, folder, name)? else {
-            return Err(KeyringError::Missing { origin: origin.to_owned(), path });
-        };
-        if file.origin != origin {
-            return Err(KeyringError::Malformed { path, why: format!("it holds the keys of {}", file.origin) });
-        }
-        let (_, keys) = unwrap(host, folder, name, &file)?;
-        let mut keys = keys.into_iter().map(|(id, secret)| (id, Cipher::new(&secret)));
-        let newest = keys.next().ok_or_else(|| KeyringError::Missing { origin: origin.to_owned(), path })?;
-        let older = keys.collect();
+        let unwrapped = Unwrapped::read(host, folder, name, origin)?;
+        let encrypts = unwrapped.file.encrypts;
         let store = Store::at(host, folder, name);
-        let (host, origin, encrypts) = (host.clone(), origin.to_owned(), file.encrypts);
-        Ok(Keyring(Arc::new(Opened { host, origin, store, newest, older, encrypts })))
+        let (host, folder, name) = (host.clone(), folder.to_owned(), name.to_owned());
+        let unwrapped = RwLock::new(Arc::new(unwrapped));
+        Ok(Keyring(Arc::new(Opened { host, folder, name, store, encrypts, unwrapped, owed: Mutex::default() })))
     }
 
     /// Whether the trail's files are encrypted, and not its signing key alone.
@@ -177,53 +180,90 @@ impl Keyring {
         self.0.encrypts
     }
 
-    /// The trail that they are of.
-    #[must_use]
-    pub fn origin(&self) -> &str {
-        &self.0.origin
-    }
-
-    /// Makes a key for the file of that name. It is in the store, durable, before anything is encrypted under it.
+    /// Makes a key for the file of that name. It is in the store, durable, before anything is encrypted under it. Keys for
+    /// files of that name that are to be destroyed are destroyed first, so that it does not go with them.
     ///
     /// # Errors
     /// [`FileError`].
     pub fn make(&self, file: &str) -> Result<DataKey, FileError> {
-        let Opened { host, origin, store, newest: (wrapped_by, cipher), .. } = &*self.0;
+        let Opened { host, store, owed, .. } = &*self.0;
+        let mut owed = owed.lock();
+        if owed.has_file(file) {
+            owed.pay(store)?;
+        }
+        drop(owed);
+        let unwrapped = self.unwrapped();
+        let (origin, (wrapped_by, cipher)) = (&unwrapped.file.origin, &unwrapped.newest);
         let (id, secret) = (Hex(host.random()), Secret::random(host));
         let sealed = cipher.seal(host, &bound(origin, file, &id), secret.bytes());
         store.put(file, &id, &Entry { wrapped_by: *wrapped_by, sealed })?;
         Ok(DataKey::new(id, secret, origin, file))
     }
 
-    /// The key of the file of that name with that id.
+    /// The key of the file of that name with that id. One that is wrapped by a key of the trail that is not known is looked
+    /// for once more, with the trail's keys as they are by now: another process may have rotated them.
     ///
     /// # Errors
     /// [`KeyError`].
     pub fn find(&self, file: &str, id: &KeyId) -> Result<DataKey, KeyError> {
-        let Opened { origin, store, .. } = &*self.0;
-        let Some(bytes) = store.get(file, id)? else {
-            return Err(KeyError::Destroyed { key_id: *id, store: store.folder().to_owned() });
-        };
-        let secret = self.unwrap_entry(file, id, &bytes)?;
-        Ok(DataKey::new(*id, secret, origin, file))
-    }
-
-    fn unwrap_entry(&self, file: &str, id: &KeyId, bytes: &[u8]) -> Result<Secret, KeyError> {
-        let Opened { origin, store, newest, older, .. } = &*self.0;
+        let store = &self.0.store;
         let unusable = |why: String| KeyError::Unusable { path: store.path(file, id), why };
-        let entry = Entry::decode(bytes).map_err(unusable)?;
-        let by = std::iter::once(newest).chain(older).find(|(known, _)| *known == entry.wrapped_by);
-        let (_, cipher) = by.ok_or_else(|| unusable("wrapped by a key that is not the trail's".to_owned()))?;
-        cipher.open_key(&bound(origin, file, id), &entry.sealed).map_err(|error| unusable(error.to_string()))
+        let look = || {
+            let Some(bytes) = store.get(file, id)? else {
+                return Err(KeyError::Destroyed { key_id: *id, store: store.folder().to_owned() });
+            };
+            let entry = Entry::decode(&bytes).map_err(unusable)?;
+            let unwrapped = self.unwrapped();
+            let secret =
+                unwrapped.open(file, id, &entry).map(|secret| secret.map_err(|error| unusable(error.to_string())));
+            secret
+                .transpose()
+                .map(|secret| secret.map(|secret| DataKey::new(*id, secret, &unwrapped.file.origin, file)))
+        };
+        if let Some(key) = look()? {
+            return Ok(key);
+        }
+        self.read_again().map_err(|error| unusable(format!("the trail has other keys by now: {error}")))?;
+        look()?.ok_or_else(|| unusable("wrapped by a key that is not the trail's".to_owned()))
     }
 
-    /// Destroys all keys of these files, and says how many there were. Durable when it returns.
+    fn unwrapped(&self) -> Arc<Unwrapped> {
+        self.0.unwrapped.read().clone()
+    }
+
+    /// Takes up the trail's keys as they are by now. Nothing is unwrapped where the file is the same.
+    fn read_again(&self) -> Result<(), KeyringError> {
+        let Opened { host, folder, name, unwrapped, .. } = &*self.0;
+        let known = self.unwrapped();
+        if TrailFile::read(host, folder, name)?.as_ref() != Some(&known.file) {
+            *unwrapped.write() = Arc::new(Unwrapped::read(host, folder, name, known.file.log())?);
+        }
+        Ok(())
+    }
+
+    /// Destroys all keys of these files, and whatever is owed from before; says how many there were. Durable when it
+    /// returns. What fails is owed: each later call tries it again, and so does [`Keyring::destroy_owed`].
     ///
     /// # Errors
-    /// [`FileError`]; may be tried again.
+    /// [`FileError`].
     pub fn destroy<'f>(&self, files: impl IntoIterator<Item = &'f str>) -> Result<usize, FileError> {
-        let files: HashSet<&str> = files.into_iter().collect();
-        if files.is_empty() { Ok(0) } else { self.0.store.destroy(&files) }
+        let mut owed = self.0.owed.lock();
+        owed.add_files(files);
+        owed.pay(&self.0.store)
+    }
+
+    /// Destroys what earlier calls could not.
+    ///
+    /// # Errors
+    /// [`FileError`]; it stays owed.
+    pub fn destroy_owed(&self) -> Result<usize, FileError> {
+        self.destroy([])
+    }
+
+    /// How many keys, or files whose keys nobody has counted, are to be destroyed and could not be yet.
+    #[must_use]
+    pub fn owed(&self) -> usize {
+        self.0.owed.lock().len()
     }
 
     /// Destroys the keys of all files that `is_needed` does not want: what a crash left between a file and its key. For
@@ -232,9 +272,12 @@ impl Keyring {
     /// # Errors
     /// [`FileError`]; may be tried again.
     pub fn sweep(&self, is_needed: impl Fn(&str) -> bool) -> Result<usize, FileError> {
-        self.0.store.sweep_temporaries()?;
-        let keys = self.0.store.list()?;
-        self.destroy(keys.iter().map(|(file, _)| file.as_str()).filter(|file| !is_needed(file)))
+        let store = &self.0.store;
+        store.sweep_temporaries()?;
+        let gone = store.list()?.into_iter().filter(|(file, _)| !is_needed(file));
+        let mut owed = self.0.owed.lock();
+        owed.add_keys(gone);
+        owed.pay(store)
     }
 
     /// How many keys there are.
@@ -275,96 +318,12 @@ impl Keyring {
     }
 
     fn bound_file(&self, file: &str) -> Vec<u8> {
-        bound_to("onrecord/file/v1", &[self.0.origin.as_bytes(), file.as_bytes()])
+        bound_to("onrecord/file/v1", &[self.unwrapped().file.origin.as_bytes(), file.as_bytes()])
     }
-
-    /// Wraps the trail's keys by another master key. No key of a file changes: it is one replacement of one file.
-    ///
-    /// # Errors
-    /// [`KeyringError`]; the old or the new master key opens what is there then.
-    pub fn rotate_master(host: &Host, folder: &Path, name: &str, source: &Source) -> Result<(), KeyringError> {
-        let (_lock, file) = alone(host, folder, name)?;
-        let (_, keys) = unwrap(host, folder, name, &file)?;
-        make_if_default(host, folder, source)?;
-        let recipe = Recipe::new(host, source);
-        let master = recipe.cipher(host, folder, None)?;
-        let mut wrapped = TrailFile::new(&file.origin, file.encrypts, recipe);
-        for (id, secret) in keys.iter().rev() {
-            wrapped.add(host, &master, *id, secret);
-        }
-        wrapped.put(host, folder, name)
-    }
-
-    /// Gives the trail another key, and wraps every key of a file by it; says how many. Files stay as they are. What was
-    /// interrupted is finished by the next call. For the trail's one writer alone.
-    ///
-    /// # Errors
-    /// [`KeyringError`]; everything can be read as before then.
-    pub fn rotate_trail_key(host: &Host, folder: &Path, name: &str) -> Result<usize, KeyringError> {
-        let (_lock, mut file) = alone(host, folder, name)?;
-        let (master, keys) = unwrap(host, folder, name, &file)?;
-        if keys.len() == 1 {
-            file.add(host, &master, Hex(host.random()), &Secret::random(host));
-            file.put(host, folder, name)?;
-        }
-        let keyring = Keyring::open(host, folder, name, &file.origin)?;
-        let Opened { origin, store, newest: (newest, cipher), .. } = &*keyring.0;
-        let mut count = 0;
-        for (of, id) in store.list()? {
-            let Some(bytes) = store.get(&of, &id)? else { continue };
-            let secret = keyring.unwrap_entry(&of, &id, &bytes)?;
-            let sealed = cipher.seal(host, &bound(origin, &of, &id), secret.bytes());
-            store.replace(&of, &id, &Entry { wrapped_by: *newest, sealed })?;
-            count += 1;
-        }
-        file.keys.truncate(1);
-        file.put(host, folder, name)?;
-        Ok(count)
-    }
-}
-
-/// The trail's keys for one rotation, and a lock until it is over: each reads them and puts them back, and of two at a time
-/// one would be lost with what it wraps.
-fn alone(host: &Host, folder: &Path, name: &str) -> Result<(DurableFile, TrailFile), KeyringError> {
-    expect(host, folder, name)?;
-    let path = folder.join(format!("{name}.trail.lock"));
-    match host.create_new(&path, "trail-key") {
-        Ok(_) | Err(FileError::AlreadyExists { .. }) => {}
-        Err(error) => return Err(error.into()),
-    }
-    let file = host.open_rw(&path, "trail-key")?;
-    file.try_lock_exclusive()?;
-    Ok((file, expect(host, folder, name)?))
-}
-
-fn expect(host: &Host, folder: &Path, name: &str) -> Result<TrailFile, KeyringError> {
-    let missing = || KeyringError::Missing { origin: name.to_owned(), path: TrailFile::path(folder, name) };
-    TrailFile::read(host, folder, name)?.ok_or_else(missing)
-}
-
-/// The master key of a trail's keys, and them.
-fn unwrap(
-    host: &Host,
-    folder: &Path,
-    name: &str,
-    file: &TrailFile,
-) -> Result<(Cipher, Vec<(KeyId, Secret)>), KeyringError> {
-    let (master, source_text) = match file.master.cipher(host, folder, None) {
-        Err(MasterError::Missing { source_text, path }) => {
-            let Some(elsewhere) = Source::from_environment().map_err(MasterError::from)? else {
-                return Err(MasterError::Missing { source_text, path }.into());
-            };
-            (file.master.cipher(host, folder, Some(&elsewhere))?, elsewhere.to_string())
-        }
-        master => (master?, file.master.source.clone()),
-    };
-    let wrong = || KeyringError::WrongMaster { source_text, path: TrailFile::path(folder, name) };
-    let keys = file.open(&master).ok_or_else(wrong)?;
-    Ok((master, keys))
 }
 
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keyring").field("origin", &self.0.origin).finish_non_exhaustive()
+        f.debug_struct("Keyring").field("folder", &self.0.folder).finish_non_exhaustive()
     }
 }

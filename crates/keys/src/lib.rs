@@ -18,21 +18,27 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod cipher;
+mod copy;
 mod data_key;
 mod encoded;
 mod keyring;
 mod master;
+mod owed;
+mod rotate;
 mod scratch;
 mod secret;
 mod source;
 mod store;
 mod trail_file;
+mod unwrapped;
 
 pub use cipher::{Cipher, NonceBytes, NotAuthentic, TAG_BYTES, bound_to};
+pub use copy::{CopiedKeys, Place};
 pub use data_key::DataKey;
 pub use encoded::Hex;
 pub use keyring::{KeyError, Keyring, KeyringError};
 pub use master::{MasterError, PASSPHRASE_BYTES_MIN};
+pub use rotate::Rewrapped;
 pub use scratch::{ScratchReader, ScratchWriter};
 pub use secret::Secret;
 pub use source::{MASTER_FILE, NoSource, SOURCE_VARIABLE, Source};

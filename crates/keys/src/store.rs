@@ -13,7 +13,7 @@
 //! | 44 | 32 | the key, encrypted |
 //! | 76 | 16 | tag |
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use host::{FileError, Host};
@@ -119,26 +119,24 @@ impl Store {
         Ok(paths.into_iter().filter(|path| !host::is_temporary(path)).filter_map(entry).collect())
     }
 
-    /// Destroys the keys of these files; durable when it returns. What stood in a key's file is written over first, as
-    /// far as the disk lets that be true.
-    pub(crate) fn destroy(&self, files: &HashSet<&str>) -> Result<usize, FileError> {
-        let keys = self.list()?;
-        let gone: Vec<_> = keys.iter().filter(|(file, _)| files.contains(file.as_str())).collect();
-        for (file, id) in &gone {
+    /// Destroys these keys, and says how many of them were there; durable when it returns. What stood in a key's file is
+    /// written over first, as far as the disk lets that be true.
+    pub(crate) fn destroy(&self, keys: &BTreeSet<(String, KeyId)>) -> Result<usize, FileError> {
+        let mut count = 0;
+        for (file, id) in keys {
             let path = self.path(file, id);
             match self.wipe(&path) {
+                // An earlier try came this far.
                 Err(error) if error.is_not_found() => continue,
                 wiped => wiped?,
             }
             match self.host.remove(&path, STEP) {
                 Err(error) if !error.is_not_found() => return Err(error),
-                _ => {}
+                _ => count += 1,
             }
         }
-        if !gone.is_empty() {
-            self.host.sync_dir(&self.folder, STEP)?;
-        }
-        Ok(gone.len())
+        self.host.sync_dir(&self.folder, STEP)?;
+        Ok(count)
     }
 
     fn wipe(&self, path: &Path) -> Result<(), FileError> {

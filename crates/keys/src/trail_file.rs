@@ -16,11 +16,15 @@ use crate::{Cipher, KeyId, Secret};
 const FORMAT: u32 = 1;
 
 /// What the file holds.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TrailFile {
     pub format: u32,
+    /// The log that the keys were made for. All that they encrypt is bound to it.
     pub origin: String,
+    /// The log whose trail they are of by now, if it is another one: it goes on from a backup of the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
     /// Whether the trail's own files are encrypted, and not its signing key alone. It stands here too, so that nobody who
     /// writes to the trail's folder alone can switch encryption off.
     pub encrypts: bool,
@@ -30,7 +34,7 @@ pub(crate) struct TrailFile {
 }
 
 /// A trail's key, wrapped.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Wrapped {
     pub id: Hex<16>,
@@ -39,7 +43,12 @@ pub(crate) struct Wrapped {
 
 impl TrailFile {
     pub(crate) fn new(origin: &str, encrypts: bool, master: Recipe) -> TrailFile {
-        TrailFile { format: FORMAT, origin: origin.to_owned(), encrypts, master, keys: Vec::new() }
+        TrailFile { format: FORMAT, origin: origin.to_owned(), log: None, encrypts, master, keys: Vec::new() }
+    }
+
+    /// The log whose trail they are of.
+    pub(crate) fn log(&self) -> &str {
+        self.log.as_deref().unwrap_or(&self.origin)
     }
 
     pub(crate) fn path(folder: &Path, name: &str) -> PathBuf {

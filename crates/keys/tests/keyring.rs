@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use host::{Fault, FaultLog, FaultTable, Host};
-use keys::{DataKey, KeyError, KeyId, Keyring, KeyringError, MasterError, Source};
+use keys::{DataKey, KeyError, KeyId, Keyring, KeyringError, MasterError, Place, Rewrapped, Source};
 
 const ORIGIN: &str = "example.com/credit";
 
@@ -132,6 +132,104 @@ fn another_master_key_takes_over_and_the_old_one_opens_nothing() {
     assert!(same(&open(folder.path()).unwrap().find("a", &key.id()).unwrap(), &key));
     put(folder.path().join("new.key"), &old);
     assert!(matches!(open(folder.path()).unwrap_err(), KeyringError::WrongMaster { .. }));
+}
+
+/// A rotation to the key that is in use would tell its owner to destroy it.
+#[test]
+fn the_master_key_that_is_in_use_does_not_take_over_from_itself() {
+    let (host, folder) = (Host::system(), tempfile::tempdir().unwrap());
+    let key = create(&host, folder.path(), &Source::default()).unwrap().make("a").unwrap();
+    let before = std::fs::read(folder.path().join("t.trail")).unwrap();
+    let error = Keyring::rotate_master(&host, folder.path(), "t", &Source::default()).unwrap_err();
+    assert!(matches!(error, KeyringError::SameMaster { .. }), "{error}");
+    assert_eq!(std::fs::read(folder.path().join("t.trail")).unwrap(), before);
+    // The same bytes at another place: the place is what changes.
+    put(folder.path().join("moved.key"), &std::fs::read(folder.path().join("master.key")).unwrap());
+    let moved = Source::File("moved.key".into());
+    assert_eq!(Keyring::rotate_master(&host, folder.path(), "t", &moved).unwrap(), Rewrapped::Moved);
+    host.remove(folder.path().join("master.key"), "test").unwrap();
+    assert!(same(&open(folder.path()).unwrap().find("a", &key.id()).unwrap(), &key));
+    put(folder.path().join("passphrase"), b"correct horse battery staple\n");
+    let passphrase = Source::Passphrase("passphrase".into());
+    assert_eq!(Keyring::rotate_master(&host, folder.path(), "t", &passphrase).unwrap(), Rewrapped::Anew);
+    let error = Keyring::rotate_master(&host, folder.path(), "t", &passphrase).unwrap_err();
+    assert!(matches!(error, KeyringError::SameMaster { .. }), "{error}");
+}
+
+/// T21: what could not be destroyed is known, and goes with the next call, whatever that is for.
+#[test]
+fn a_destruction_that_failed_is_owed_and_made_good() {
+    for point in ["key-store.list", "key-store.open", "key-store.write", "key-store.fdatasync", "key-store.remove"] {
+        let folder = tempfile::tempdir().unwrap();
+        create(&Host::system(), folder.path(), &Source::default()).unwrap();
+        let nth = if point == "key-store.write" { 2 } else { 1 };
+        let faulty = Host::builder().faults(FaultTable::one(point, nth, Fault::FailBefore(28))).build();
+        let keyring = Keyring::open(&faulty, folder.path(), "t", ORIGIN).unwrap();
+        let key = keyring.make("a").unwrap();
+        keyring.destroy(["a"]).unwrap_err();
+        assert_eq!(keyring.owed(), 1, "{point}");
+        assert_eq!(keyring.destroy(["something else"]).unwrap(), 1, "{point}");
+        assert_eq!(keyring.owed(), 0);
+        assert!(matches!(keyring.find("a", &key.id()), Err(KeyError::Destroyed { .. })));
+    }
+}
+
+/// A name may be used again, and a key that is made then is not the one that was to go.
+#[test]
+fn what_is_owed_takes_no_key_that_was_made_later() {
+    let folder = tempfile::tempdir().unwrap();
+    create(&Host::system(), folder.path(), &Source::default()).unwrap();
+    let faulty = Host::builder().faults(FaultTable::one("key-store.list", 1, Fault::FailBefore(5))).build();
+    let keyring = Keyring::open(&faulty, folder.path(), "t", ORIGIN).unwrap();
+    let old = keyring.make("erasure.json").unwrap();
+    keyring.destroy(["erasure.json"]).unwrap_err();
+    let new = keyring.make("erasure.json").unwrap();
+    keyring.destroy_owed().unwrap();
+    assert!(matches!(keyring.find("erasure.json", &old.id()), Err(KeyError::Destroyed { .. })));
+    assert!(same(&keyring.find("erasure.json", &new.id()).unwrap(), &new));
+}
+
+/// Another process gives the trail another key: whoever opened the keys before finds every key all the same.
+#[test]
+fn keys_that_were_opened_before_a_rotation_go_on_finding_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let reader = create(&Host::system(), folder.path(), &Source::default()).unwrap();
+    let old = reader.make("a").unwrap();
+    Keyring::rotate_trail_key(&Host::system(), folder.path(), "t").unwrap();
+    assert!(same(&reader.find("a", &old.id()).unwrap(), &old));
+    Keyring::rotate_trail_key(&Host::system(), folder.path(), "t").unwrap();
+    let new = open(folder.path()).unwrap().make("b").unwrap();
+    assert!(same(&reader.find("b", &new.id()).unwrap(), &new));
+    assert!(same(&reader.find("a", &old.id()).unwrap(), &old));
+}
+
+/// A copy opens what the original does, for the same log or for one that goes on with it, and forgets what the original
+/// forgets.
+#[test]
+fn a_copy_of_the_keys_is_brought_up_to_date() {
+    let (host, folder, other) = (Host::system(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let keyring = create(&host, folder.path(), &Source::default()).unwrap();
+    let (gone, stays) = (keyring.make("a").unwrap(), keyring.make("b").unwrap());
+    let from = Place { folder: folder.path(), name: "t" };
+    let to = Place { folder: other.path(), name: "t" };
+    let copied = Keyring::copy(&host, from, to, None).unwrap();
+    assert_eq!((copied.keys, copied.destroyed, copied.master_is_here), (2, 0, true));
+    assert!(same(&open(other.path()).unwrap().find("a", &gone.id()).unwrap(), &gone));
+    keyring.destroy(["a"]).unwrap();
+    let copied = Keyring::copy(&host, from, to, None).unwrap();
+    assert_eq!((copied.keys, copied.destroyed), (1, 1));
+    let copy = open(other.path()).unwrap();
+    assert!(matches!(copy.find("a", &gone.id()), Err(KeyError::Destroyed { .. })));
+    assert!(same(&copy.find("b", &stays.id()).unwrap(), &stays));
+    let later = Place { folder: other.path(), name: "later" };
+    Keyring::copy(&host, from, later, Some("example.com/later")).unwrap();
+    let later = Keyring::open(&host, other.path(), "later", "example.com/later").unwrap();
+    assert!(same(&later.find("b", &stays.id()).unwrap(), &stays));
+    let made = later.make("c").unwrap();
+    let error = Keyring::open(&host, other.path(), "later", ORIGIN).unwrap_err();
+    assert!(matches!(error, KeyringError::Malformed { .. }), "{error}");
+    // It is another store: what is made or destroyed in one is not in the other.
+    assert!(matches!(keyring.find("c", &made.id()), Err(KeyError::Destroyed { .. })));
 }
 
 /// T25: whatever fails while a trail gets another key, every key is found after, and the rotation can be finished.

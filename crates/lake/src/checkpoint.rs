@@ -88,6 +88,11 @@ impl Lake {
 }
 
 impl Snapshot {
+    /// The files of the table's log that this version is read from. As long as this snapshot lives, they stay.
+    pub fn log_files(&self) -> Result<Vec<std::path::PathBuf>, TableError> {
+        Table::at(self.host().clone(), self.folder())?.log_up_to(self.version())
+    }
+
     /// Proves that the checkpoints of the table's log say what its entries say (T26), and says how many there are to
     /// prove. Snapshots are read from a checkpoint without that.
     pub fn check_log(&self) -> Result<u64, TableError> {

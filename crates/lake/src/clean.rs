@@ -55,7 +55,12 @@ impl Lake {
     /// Removes the data files that no version needs: every record in them is below the watermark, and so in live files.
     /// A file stays as long as a snapshot of this lake names it, or someone in another process reads any (I14). One that a compaction replaced also stays for
     /// `grace` after that, for engines that tell nobody what they read; one that holds what was erased does not.
+    ///
+    /// Keys that an earlier call could not destroy are destroyed first, whether there is a file to remove or not.
     pub fn clean(&mut self, grace: Duration) -> Result<Cleaned, CleanError> {
+        if let Some(keys) = self.snapshot().keys() {
+            keys.destroy_owed()?;
+        }
         let (dead, mut cleaned) = self.removable(grace)?;
         if dead.is_empty() {
             return Ok(cleaned);
@@ -64,18 +69,22 @@ impl Lake {
             cleaned.left += dead.len() as u64;
             return Ok(cleaned);
         };
-        for path in &dead {
+        let removed = self.remove(&dead, &mut cleaned);
+        // Of what is gone no copy can be read from here on, wherever it is (T21); and of what could not be removed either.
+        let destroyed = self.snapshot().keys().map(|keys| keys.destroy(dead.iter().map(|path| name_of(path))));
+        removed?;
+        destroyed.transpose()?;
+        Ok(cleaned)
+    }
+
+    fn remove(&self, files: &[PathBuf], cleaned: &mut Cleaned) -> Result<(), FileError> {
+        for path in files {
             match self.table.host().remove(path, STEP) {
-                Err(error) if !error.is_not_found() => return Err(error.into()),
+                Err(error) if !error.is_not_found() => return Err(error),
                 _ => cleaned.removed += 1,
             }
         }
-        self.table.host().sync_dir(self.table.folder(), STEP)?;
-        // No copy of them can be read from here on, wherever it is (T21).
-        if let Some(keys) = self.snapshot().keys() {
-            keys.destroy(dead.iter().map(|path| name_of(path)))?;
-        }
-        Ok(cleaned)
+        self.table.host().sync_dir(self.table.folder(), STEP)
     }
 
     /// The files that may go, and how many may not yet.

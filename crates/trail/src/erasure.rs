@@ -161,13 +161,17 @@ pub(crate) mod pending {
     /// The file, to its key in the store.
     const FILE: &str = "erasure.json";
 
-    /// Whom an erasure is about may be read out of it, so it is encrypted where the trail is.
+    /// Whom an erasure is about may be read out of it, so it is encrypted where the trail is. One that is there already is
+    /// left as it is: a try more is no reason for a key more.
     pub(crate) fn put(
         host: &Host,
         folder: &Folder,
         erasure: &Erasure,
         keys: Option<&Keyring>,
     ) -> Result<(), FileError> {
+        if read(host, folder, keys)?.is_some_and(|there| there.as_ref() == Ok(erasure)) {
+            return Ok(());
+        }
         let pending = Pending { format: FORMAT, erasure: erasure.clone() };
         // Texts, numbers and lists of them: there is nothing that could not be written.
         let json = serde_json::to_vec(&pending).unwrap_or_default();

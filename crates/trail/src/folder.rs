@@ -16,13 +16,15 @@ use crate::signing_key::KeyFolder;
 pub struct Folder {
     root: PathBuf,
     keys: Option<KeyFolder>,
+    /// Whether it is read though it is not whole: by whoever makes it so.
+    pub(crate) unfinished_too: bool,
     opened: Arc<Mutex<Option<Keyring>>>,
 }
 
 impl Folder {
     /// The trail in the folder `root`.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Folder { root: root.into(), keys: None, opened: Arc::default() }
+        Folder { root: root.into(), keys: None, unfinished_too: false, opened: Arc::default() }
     }
 
     /// The same trail, its keys being in that folder. Without it an encrypted trail cannot be read.
@@ -57,6 +59,11 @@ impl Folder {
     /// What the trail is: format, origin, key.
     pub fn settings(&self) -> PathBuf {
         self.root.join("trail.json")
+    }
+
+    /// Says that the folder is not whole: a backup or a restore of it has begun and has not ended.
+    pub(crate) fn unfinished(&self) -> PathBuf {
+        self.root.join("unfinished.json")
     }
 
     /// The last signed checkpoint, a signed note.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use host::Host;
-use keys::{DataKey, KeyId, Keyring, KeyringError, Source};
+use keys::{DataKey, KeyId, Keyring, KeyringError, Rewrapped, Source};
 use tlog::{Verifier as _, VerifierKey};
 
 use crate::folder::Folder;
@@ -91,8 +91,8 @@ pub enum RotateError {
 /// without a backup of that key too.
 pub fn rotate_trail_key(host: &Host, folder: &Folder, keys: &KeyFolder) -> Result<usize, RotateError> {
     let settings = Settings::read(host, folder)?;
-    let _alone = WriterLock::take(host, folder)?;
     let key = settings.verifier_key().map_err(|error| KeysError::LogKey(error.to_string()))?;
+    let _alone = WriterLock::take(host, folder, keys, &key)?;
     Ok(Keyring::rotate_trail_key(host, &keys.0, &name_of(&key)).map_err(KeysError::from)?)
 }
 
@@ -133,7 +133,7 @@ impl KeyFolder {
     }
 
     /// Wraps a trail's keys by the master key at `source`, and by it alone. Nothing else is written.
-    pub fn rotate_master(&self, host: &Host, key: &VerifierKey, source: &Source) -> Result<(), KeyringError> {
+    pub fn rotate_master(&self, host: &Host, key: &VerifierKey, source: &Source) -> Result<Rewrapped, KeyringError> {
         Keyring::rotate_master(host, &self.0, &name_of(key), source)
     }
 }

@@ -16,6 +16,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod append;
+mod backup;
 mod compact;
 mod coverage;
 mod entries;
@@ -26,26 +27,30 @@ mod keyring;
 mod lock;
 mod look_up;
 mod reader;
+mod restore;
 mod seal;
 mod settings;
 mod settle;
 mod signing_key;
 mod snapshot;
 mod socket;
+mod unfinished;
 mod verify;
 mod writer;
 
 pub use append::{AppendError, Intake, Outcome, Receipt, Refusal};
+pub use backup::{BackedUp, BackupError, backup};
 pub use compact::{CompactError, Compacted};
 pub use entries::EntriesError;
 pub use erasure::{Declared, ERASURE_RECORDS_MAX, Erasure, MalformedErasure};
 pub use folder::Folder;
 pub use hot::HotRecord;
 pub use keyring::{KeysError, RotateError, rotate_trail_key};
-pub use keys::{KeyringError, Source};
+pub use keys::{CopiedKeys, KeyringError, Rewrapped, Source};
 pub use lock::LockError;
 pub use look_up::Latest;
 pub use reader::{ReadError, Reader};
+pub use restore::{GoesOnFrom, Restore, RestoreError, Restored};
 pub use seal::SealError;
 pub use settings::{ENCRYPTED, InitError, OPEN, Protection, Settings, SettingsError, init, init_protected};
 pub use settle::SettleError;

@@ -1,14 +1,23 @@
-//! One writer at a time (I6).
+//! One writer at a time (I6): a lock in the trail's folder, and one beside its keys, which copies of the folder share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use host::{DurableFile, FileError, Host};
+use tlog::VerifierKey;
 
 use crate::folder::Folder;
+use crate::signing_key::KeyFolder;
 
 /// Held for as long as a process may write to the trail. The system drops it when the process ends, however it ends.
 #[derive(Debug)]
-pub struct WriterLock {
+pub(crate) struct WriterLock {
+    _folder: Lock,
+    _keys: Option<Lock>,
+}
+
+/// A file that this process holds locked, and that says so.
+#[derive(Debug)]
+struct Lock {
     file: DurableFile,
 }
 
@@ -23,6 +32,15 @@ pub enum LockError {
         /// What the lock file says of the holder.
         holder: String,
     },
+    /// Another process writes a copy of the trail with the same keys: each would do away with keys of the other's files.
+    #[error(
+        "the keys of this log are in use by another process{}; two copies of one trail are never written at once: stop that \
+         one, or restore this copy as a trail of its own", of_holder(.holder)
+    )]
+    KeysInUse {
+        /// What the lock file says of the holder.
+        holder: String,
+    },
     /// The disk refused.
     #[error(transparent)]
     File(#[from] FileError),
@@ -33,31 +51,50 @@ fn of_holder(text: &str) -> String {
 }
 
 impl WriterLock {
-    /// Takes the lock, or says who has it.
-    pub fn take(host: &Host, folder: &Folder) -> Result<WriterLock, LockError> {
-        let path = folder.lock();
-        match host.create_new(&path, "lock") {
-            Ok(_) | Err(FileError::AlreadyExists { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let file = host.open_rw(&path, "lock")?;
-        match file.try_lock_exclusive() {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                let holder = host.read_if_there(&path, "lock")?.unwrap_or_default();
-                let holder = String::from_utf8_lossy(&holder).trim().to_owned();
-                return Err(LockError::Held { folder: folder.root().to_owned(), holder });
-            }
-            Err(error) => return Err(error.into()),
-        }
-        let mine = format!("process {}\n", std::process::id());
-        file.set_len(0)?;
-        file.write_at(0, mine.as_bytes())?;
-        Ok(WriterLock { file })
+    /// Takes both locks, or says who has them. Where there is no folder of keys there is no lock in it: whoever needs the
+    /// keys will find out.
+    pub(crate) fn take(
+        host: &Host,
+        folder: &Folder,
+        keys: &KeyFolder,
+        key: &VerifierKey,
+    ) -> Result<WriterLock, LockError> {
+        let root = folder.root();
+        let mine = Lock::take(host, &folder.lock(), "lock", "")?;
+        let mine = mine.map_err(|holder| LockError::Held { folder: root.to_owned(), holder })?;
+        let place = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
+        let beside = match Lock::take(host, &keys.lock_path(key), "key-lock", &place.display().to_string()) {
+            Err(error) if error.is_not_found() => None,
+            taken => Some(taken?.map_err(|holder| LockError::KeysInUse { holder })?),
+        };
+        Ok(WriterLock { _folder: mine, _keys: beside })
     }
 }
 
-impl Drop for WriterLock {
+impl Lock {
+    /// The lock, or what its file says of who has it.
+    fn take(host: &Host, path: &Path, step: &'static str, what: &str) -> Result<Result<Lock, String>, FileError> {
+        match host.create_new(path, step) {
+            Ok(_) | Err(FileError::AlreadyExists { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let file = host.open_rw(path, step)?;
+        match file.try_lock_exclusive() {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                let holder = host.read_if_there(path, step)?.unwrap_or_default();
+                return Ok(Err(String::from_utf8_lossy(&holder).trim().to_owned()));
+            }
+            Err(error) => return Err(error),
+        }
+        let mine = format!("process {} {what}", std::process::id());
+        file.set_len(0)?;
+        file.write_at(0, format!("{}\n", mine.trim_end()).as_bytes())?;
+        Ok(Ok(Lock { file }))
+    }
+}
+
+impl Drop for Lock {
     fn drop(&mut self) {
         self.file.unlock();
     }

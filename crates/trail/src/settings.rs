@@ -50,6 +50,14 @@ pub enum SettingsError {
         /// Why.
         cause: String,
     },
+    /// A backup or a restore of it has begun and has not ended.
+    #[error("{} is not whole: a {what} of it has begun and has not ended; run the same onrecord {what} again, or remove the folder", folder.display())]
+    Unfinished {
+        /// The trail.
+        folder: std::path::PathBuf,
+        /// `backup` or `restore`.
+        what: &'static str,
+    },
     /// A newer format, or none.
     #[error("{} has format {found}; this software reads format {FORMAT}: use a newer onrecord", path.display())]
     Format {
@@ -63,6 +71,16 @@ pub enum SettingsError {
 impl Settings {
     /// Reads the settings of a trail.
     pub fn read(host: &Host, folder: &Folder) -> Result<Settings, SettingsError> {
+        if !folder.unfinished_too
+            && let Some(what) = crate::unfinished::Unfinished::of(host, folder)?
+        {
+            return Err(SettingsError::Unfinished { folder: folder.root().to_owned(), what: what.verb() });
+        }
+        Self::read_whole(host, folder)
+    }
+
+    /// As they stand there, whether the folder is whole or not.
+    pub(crate) fn read_whole(host: &Host, folder: &Folder) -> Result<Settings, SettingsError> {
         let path = folder.settings();
         let Some(bytes) = host.read_if_there(&path, "settings")? else {
             return Err(SettingsError::NotATrail(folder.root().to_owned()));
@@ -84,6 +102,13 @@ impl Settings {
             )));
         }
         Ok(settings)
+    }
+
+    /// The file's text.
+    pub(crate) fn to_json(&self) -> Vec<u8> {
+        let mut json = serde_json::to_vec_pretty(self).unwrap_or_default();
+        json.push(b'\n');
+        json
     }
 
     /// The log's verifier key, as the trail itself says.
@@ -188,9 +213,7 @@ pub fn init_protected(
             .to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
         encryption: if encrypted { ENCRYPTED } else { OPEN }.to_owned(),
     };
-    let mut json = serde_json::to_vec_pretty(&settings).unwrap_or_default();
-    json.push(b'\n');
-    host.put_new(folder.settings(), &json, "settings")?;
+    host.put_new(folder.settings(), &settings.to_json(), "settings")?;
     Ok(settings)
 }
 

@@ -23,7 +23,8 @@ pub enum SettleError {
     /// Entries could not be made durable: the writer stops.
     #[error(transparent)]
     Entries(#[from] EntriesError),
-    /// What was signed last could not be remembered beside the key. The records are settled all the same.
+    /// What was signed and settled last could not be remembered beside the keys, or a key not destroyed. The records are
+    /// settled all the same, and stand in the journal too as long as that is so.
     #[error(transparent)]
     Remember(#[from] host::FileError),
     /// The journal has stopped.

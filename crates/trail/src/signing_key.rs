@@ -45,7 +45,7 @@ pub enum SigningKeyError {
 }
 
 /// The file that a wrapped signing key is, to its key in the store.
-const SIGNING_KEY: &str = "signing-key";
+pub(crate) const SIGNING_KEY: &str = "signing-key";
 
 impl KeyFolder {
     /// The file of a key.
@@ -67,6 +67,37 @@ impl KeyFolder {
     /// Remembers a checkpoint as the last one signed. Durable when it returns.
     pub(crate) fn remember(&self, host: &Host, key: &VerifierKey, checkpoint: &str) -> Result<(), FileError> {
         host.replace(self.last_signed_path(key), checkpoint.as_bytes(), "last-signed", Some(0o600))
+    }
+
+    /// What the one writer of the log holds locked, in whichever copy of the trail's folder it writes (I6).
+    pub(crate) fn lock_path(&self, key: &VerifierKey) -> PathBuf {
+        self.0.join(format!("{}.lock", name_of(key)))
+    }
+
+    /// The file that remembers how far the trail's lake has come.
+    pub(crate) fn lake_reached_path(&self, key: &VerifierKey) -> PathBuf {
+        self.0.join(format!("{}.lake", name_of(key)))
+    }
+
+    /// The version of the lake's table that is known to have been reached. It stands beside the keys, of which that version
+    /// may need fewer than an older one, and others.
+    pub(crate) fn lake_reached(&self, host: &Host, key: &VerifierKey) -> Result<Option<u64>, FileError> {
+        let path = self.lake_reached_path(key);
+        let Some(bytes) = host.read_if_there(&path, "lake-reached")? else { return Ok(None) };
+        let version = std::str::from_utf8(&bytes).ok().and_then(|text| text.trim_end().parse().ok());
+        let why = "it is no version of a table; restore the file from a backup of the folder of keys";
+        let malformed = || FileError::Io {
+            operation: host::Operation::Read,
+            path,
+            cause: std::io::Error::new(std::io::ErrorKind::InvalidData, why),
+        };
+        version.ok_or_else(malformed).map(Some)
+    }
+
+    /// Remembers a version of the lake's table. Durable when it returns.
+    pub(crate) fn remember_lake(&self, host: &Host, key: &VerifierKey, version: u64) -> Result<(), FileError> {
+        let text = format!("{version}\n");
+        host.replace(self.lake_reached_path(key), text.as_bytes(), "lake-reached", Some(0o600))
     }
 
     /// Keeps a new key, wrapped if the trail has keys. Durable when it returns.

@@ -82,6 +82,10 @@ pub struct Status {
     pub compact_error: Option<String>,
     /// Why the last scrub could not go on, if it could not.
     pub scrub_error: Option<String>,
+    /// Keys of files that are gone, or of so many files, that could not be destroyed yet: copies of these files can still
+    /// be read (T21). The writer tries again.
+    #[serde(default)]
+    pub keys_owed: u64,
 }
 
 /// Runs a trail.
@@ -154,6 +158,12 @@ impl Writer {
         self.inner.erase(erasure)
     }
 
+    /// Finishes an erasure that was begun before, if there is one. A running writer does so by itself; this is for whoever
+    /// must know that it is done.
+    pub fn finish_erasure(&self) -> Result<(), EraseError> {
+        self.inner.finish_erasure()
+    }
+
     /// Merges all files of the lake that are smaller than they should be, and removes those that nobody needs any more.
     pub fn compact(&self) -> Result<Compacted, CompactError> {
         if let Some(stopped) = self.stopped() {
@@ -174,6 +184,7 @@ impl Writer {
             erase_error: progress.erase_error.as_ref().map(ToString::to_string),
             compact_error: progress.compact_error.as_ref().map(ToString::to_string),
             scrub_error: progress.scrub_error.as_ref().map(ToString::to_string),
+            keys_owed: self.inner.keys.as_ref().map_or(0, |keys| keys.owed() as u64),
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod access;
 mod append;
+mod backup;
 mod case_file;
 mod compact;
 mod demo;

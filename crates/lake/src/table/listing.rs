@@ -172,6 +172,15 @@ impl Table {
         Ok(())
     }
 
+    /// The files of the log that the table of `version` is read and proven from. The one that names the newest checkpoint
+    /// is not among them: it may name a later one by now, and a table is read without it too.
+    pub(crate) fn log_up_to(&self, version: u64) -> Result<Vec<PathBuf>, TableError> {
+        let listing = self.listing()?;
+        let entries = listing.entries.range(..=version).map(|version| Named::Entry(*version));
+        let checkpoints = listing.checkpoints.range(..=version).map(|version| Named::Checkpoint(*version));
+        Ok(entries.chain(checkpoints).map(|named| self.file(named)).collect())
+    }
+
     fn last_checkpoint(&self) -> Result<Option<LastCheckpoint>, TableError> {
         let bytes = match Source::open_as(&self.host, &self.file(Named::LastCheckpoint), STEP) {
             Err(error) if error.is_not_found() => return Ok(None),

@@ -23,7 +23,8 @@ impl Inner {
         let mut looked_at = None;
         loop {
             let done = self.compact(Effort::Tiers);
-            let left = done.as_ref().is_ok_and(|done| done.left > 0 || done.log_left > 0);
+            // What failed is tried again soon too: keys may be left that are to be destroyed.
+            let left = done.as_ref().map_or(true, |done| done.left > 0 || done.log_left > 0);
             let error = done.err().filter(|error| !error.is_interrupted()).map(|error| error.to_string().into());
             self.shared.progress(|progress| progress.compact_error = error);
             let mut progress = self.shared.progress.lock();
@@ -64,7 +65,10 @@ impl Inner {
 
     /// Removes files that nobody needs any more. What leaves open what is on disk stops the writer.
     pub(super) fn clean(&self, grace: Duration) -> Result<lake::Cleaned, lake::CleanError> {
-        self.lake.lock().clean(grace).inspect_err(|error| {
+        let mut lake = self.lake.lock();
+        // No key that an older version needs goes before it is known that there is a newer one.
+        let remembered = self.signer.remember_lake(&self.host, lake.snapshot().version());
+        remembered.map_err(lake::CleanError::from).and_then(|()| lake.clean(grace)).inspect_err(|error| {
             if error.is_fatal() {
                 self.shared.stop(error);
             }

@@ -95,7 +95,25 @@ impl Inner {
         let record = erasure.to_record()?;
         let _one_at_a_time = self.erasing.lock();
         self.may_erase(erasure)?;
+        self.finish_another(erasure)?;
         pending::put(&self.host, &self.folder, erasure, self.keys.as_ref())?;
+        self.see_through(erasure, record)
+    }
+
+    /// One that was begun before and that this is not would be forgotten once this one is put in its place: what can be done
+    /// of it now is done first. Files of it that someone reads are left to clean-up then.
+    fn finish_another(&self, erasure: &Erasure) -> Result<(), EraseError> {
+        match pending::read(&self.host, &self.folder, self.keys.as_ref())? {
+            Some(Ok(other)) if other != *erasure => match self.see_through(&other, other.to_record()?) {
+                // It was never put on record, and never will be.
+                Ok(_) | Err(EraseError::Refused(_)) => Ok(()),
+                Err(error) => Err(error),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    fn see_through(&self, erasure: &Erasure, record: record::Record) -> Result<Erased, EraseError> {
         let index = match self.append_one(record) {
             Ok(index) => index,
             Err(refused @ EraseError::Refused(_)) => {
@@ -168,7 +186,7 @@ impl Inner {
         // What holds it there ends here: a segment that others go on to append to would stay, and it with its key.
         self.journal.rotate().map_err(SettleError::from)?;
         self.settle_all()?;
-        self.journal.release(self.shared.snapshot.load().settled()).map_err(SettleError::from)?;
+        self.let_go(&self.lake.lock())?;
         // A compaction would put other files in the place of these: one rewrite at a time.
         let _turn = self.rewriting.lock();
         let files = self.rewrite(erasure, &parts)?;

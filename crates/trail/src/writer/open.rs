@@ -62,6 +62,19 @@ pub enum OpenError {
         /// The file that remembers it.
         path: PathBuf,
     },
+    /// The lake is older than one that was written with the same keys: this is an older copy of the trail.
+    #[error(
+        "this is an older copy of the trail: its lake is at version {found}, and its keys have seen version {reached}; \
+         restore the newest copy, or make a trail of its own of this one with: onrecord restore"
+    )]
+    OlderLake {
+        /// The version that is here.
+        found: u64,
+        /// The version that was reached.
+        reached: u64,
+        /// The file that remembers it.
+        path: PathBuf,
+    },
     /// The entries and tiles do not make the tree that was signed.
     #[error("the trail's log does not hash to the root that was signed: {0}; run verify")]
     Tree(String),
@@ -90,15 +103,17 @@ impl Writer {
     pub fn open(host: &Host, folder: &Folder, keys: &KeyFolder, options: Options) -> Result<Writer, OpenError> {
         let settings = Arc::new(Settings::read(host, folder)?);
         let folder = &folder.clone().with_keys(keys);
-        let lock = WriterLock::take(host, folder)?;
+        let verifier_key = settings.verifier_key().map_err(|error| OpenError::Checkpoint(error.to_string()))?;
+        let lock = WriterLock::take(host, folder, keys, &verifier_key)?;
         // Under the lock, under which no rotation runs.
         let keyring = folder.keyring_anew(host, &settings)?;
         host.sweep_temporaries(folder.root(), "trail")?;
-        let verifier_key = settings.verifier_key().map_err(|error| OpenError::Checkpoint(error.to_string()))?;
         let key = keys.load(host, &verifier_key)?;
         let checkpoint = read_checkpoint(host, folder, &settings).map_err(OpenError::Checkpoint)?;
         let lake = lake::Lake::open(host.clone(), absolute(&folder.lake())?)?.with_keys(keyring.clone());
         let lake_snapshot = lake.snapshot().clone();
+        let signer = Signer::new(host, keys, verifier_key)?;
+        signer.check_lake(lake_snapshot.version())?;
         let settled = lake_snapshot.watermark();
         let size = checkpoint.as_ref().map_or(0, |signed| signed.checkpoint().size());
         if settled > size {
@@ -130,11 +145,11 @@ impl Writer {
         };
         let ids = hot.iter().map(|record| (record.stored.stamp.id, Arc::clone(record))).collect();
         let seal = take_up_log(host, folder, &hot, settled, checkpoint, key)?;
-        let signer = Signer { keys: keys.clone(), key: verifier_key };
         signer.check(host, folder, seal.sealed.checkpoint.as_deref())?;
         // Only now: lake, journal and checkpoint agree, so the journal has whatever an orphan of the lake holds.
         lake.sweep(hot.iter().next().map_or(hot.end(), |first| first.index)..hot.end())?;
         signer.remember(host, seal.sealed.checkpoint.as_deref())?;
+        signer.remember_lake(host, lake.snapshot().version())?;
         if let Some(keys) = &keyring {
             sweep_keys(host, folder, keys, lake.snapshot())?;
         }

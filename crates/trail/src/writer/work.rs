@@ -91,7 +91,8 @@ impl Inner {
             if progress.closing || progress.stopped.is_some() {
                 return;
             }
-            let unsettled = progress.sealed > progress.settled;
+            // One that failed is tried again, even if it came as far as the lake.
+            let unsettled = progress.sealed > progress.settled || progress.settle_error.is_some();
             let full = self.journal.backlog_bytes() >= self.options.settle_bytes || progress.waiting_for_room > 0;
             let full = full && progress.settle_error.is_none();
             let now = self.host.monotonic();
@@ -136,17 +137,20 @@ impl Inner {
     pub(super) fn settle_all(&self) -> Result<(), SettleError> {
         self.wait_sealed()?;
         let end = self.shared.progress.lock().sealed;
-        while self.shared.snapshot.load().settled() < end {
+        loop {
+            // Once at least: what was settled before may not have been let go of.
             self.settle(Pace::Full)?;
+            if self.shared.snapshot.load().settled() >= end {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     fn settle(&self, pace: Pace) -> Result<(), SettleError> {
         let lake = &mut *self.lake.lock();
         let snapshot = self.shared.snapshot.load_full();
         let records = settle::batch(snapshot.hot.range(snapshot.settled(), snapshot.sealed()));
-        let Some(last) = records.last() else { return Ok(()) };
+        let Some(last) = records.last() else { return self.let_go(lake) };
         let end = last.index + 1;
         self.sync_entries()?;
         let settled = match pace {
@@ -170,16 +174,24 @@ impl Inner {
         sequencer.settled = end;
         drop(sequencer);
         self.forget_ids(&records);
-        self.shared.progress(|progress| {
-            progress.settled = end;
-            progress.settle_error = None;
-        });
+        self.shared.progress(|progress| progress.settled = end);
+        self.let_go(lake)
+    }
+
+    /// Lets the journal go of what is settled, once it is remembered beside the keys what that rests on: an older copy of
+    /// the trail needs what goes here. Then destroys the keys that could not be destroyed before.
+    pub(super) fn let_go(&self, lake: &lake::Lake) -> Result<(), SettleError> {
+        let snapshot = self.shared.snapshot.load_full();
+        self.signer.remember(&self.host, snapshot.checkpoint.as_deref())?;
+        self.signer.remember_lake(&self.host, lake.snapshot().version())?;
         self.journal.rotate()?;
-        self.journal.release(end)?;
+        self.journal.release(snapshot.settled())?;
         // There is room now for whoever waits for it.
-        self.shared.progress(|_| ());
-        let checkpoint = self.shared.snapshot.load().checkpoint.clone();
-        Ok(self.signer.remember(&self.host, checkpoint.as_deref())?)
+        self.shared.progress(|progress| progress.settle_error = None);
+        if let Some(keys) = &self.keys {
+            keys.destroy_owed()?;
+        }
+        Ok(())
     }
 
     /// Does it on a thread that gives way to all others, since none may take back what it gave away. It must take no

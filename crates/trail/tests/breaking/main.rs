@@ -2,7 +2,9 @@
 #![allow(missing_docs)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod backup;
 mod clock;
+mod copies;
 mod disk_full;
 mod encrypted;
 mod erasure;

@@ -202,8 +202,9 @@ const EXPECTED: &[(Phase, &str, Ended)] = &[
     (Phase::Append, "checkpoint.*", Ended::Stopped),
     // The key of the next segment.
     (Phase::Append, "key-store.*", Ended::Stopped),
-    // What the key signed last is a lower bound; a later settle or close brings it up to date.
+    // What the key signed last, and what the lake came to, are lower bounds; a later settle or close brings them up to date.
     (Phase::Settle, "last-signed.*", Ended::WentOn),
+    (Phase::Settle, "lake-reached.*", Ended::WentOn),
     (Phase::Close, "last-signed.*", Ended::Stopped),
     // An fsync that fails is final: what it was to keep may be lost, and the kernel will not say so twice.
     (Phase::Settle, "*.fsync", Ended::Stopped),
@@ -232,6 +233,7 @@ const FINDS_NOTHING: &[(&str, u64)] = &[
     ("checkpoint.read", 2),
     ("entries.open", 1),
     ("last-signed.read", 1),
+    ("lake-reached.read", 1),
     ("erasure.read", 1),
     ("erasure.read", 2),
     // Once more each time where the trail is encrypted: the keys of an erasure are swept, too.
@@ -239,6 +241,7 @@ const FINDS_NOTHING: &[(&str, u64)] = &[
     ("erasure.read", 4),
     // The file is there already.
     ("lock.create", 2),
+    ("key-lock.create", 2),
     ("readers.create", 1),
     ("readers.create", 2),
 ];

@@ -1,0 +1,441 @@
+//! Restoring a trail from a backup: the same log goes on where the backup has all that its key is known to have signed, and
+//! a new one where it has not.
+//!
+//! A log never goes back (I4, T3): if its key has signed more than the backup holds, or may have written files that the
+//! backup knows nothing of, the records of the backup become the first of a log with another name and another key. Its own
+//! first record says which log it goes on from, the checkpoint that it had, and which records are lost.
+
+use std::path::{Path, PathBuf};
+
+use host::{FileError, Host};
+use keys::{Keyring, KeyringError, Place};
+use record::{JsonParser, Limits, Record};
+use tlog::checkpoint::{CheckpointError, SignError};
+use tlog::{Checkpoint, KeyError, KeyName, Prover, SignedCheckpoint, SigningKey, Verifier as _, VerifierKey};
+
+use crate::append::{AppendError, Intake, Outcome};
+use crate::backup::{BackupError, apart, copy_keys};
+use crate::folder::Folder;
+use crate::reader::{ReadError, Reader};
+use crate::settings::{Settings, SettingsError};
+use crate::signing_key::{KeyFolder, SIGNING_KEY, SigningKeyError, name_of};
+use crate::snapshot::Snapshot;
+use crate::unfinished::{Restoring, Unfinished};
+use crate::verify::{Against, Progress, Report, VerifyError, verify};
+use crate::writer::{CloseError, EraseError, OpenError, Options, Stopped, Writer};
+
+/// Fault points are `restore.<operation>`.
+const STEP: &str = "restore";
+
+/// The version of the form in the context of the record by which a log begins that goes on from a backup.
+const FORMAT: u32 = 1;
+
+/// What is to be restored, and to where.
+#[derive(Debug)]
+pub struct Restore<'a> {
+    /// The machine.
+    pub host: &'a Host,
+    /// The backup.
+    pub backup: &'a Path,
+    /// A backup of its keys, if they are not all in `keys`.
+    pub backup_keys: Option<&'a KeyFolder>,
+    /// The folder of the trail: a new or an empty one.
+    pub to: &'a Path,
+    /// The folder of keys that the trail will be used with.
+    pub keys: &'a KeyFolder,
+    /// Checkpoints of the log that somebody kept, by name: the newest that is known decides whether the log goes on.
+    pub pins: &'a [(String, Vec<u8>)],
+}
+
+/// What a restore came to.
+#[derive(Debug)]
+pub struct Restored {
+    /// The log that the trail has now.
+    pub origin: String,
+    /// Its verifier key.
+    pub log_key: String,
+    /// If it is a new one: what it goes on from.
+    pub goes_on_from: Option<GoesOnFrom>,
+    /// The check of the restored trail. If it is not good, the trail is not opened: see [`Restore::run`].
+    pub report: Report,
+}
+
+/// A log that ended, and another one that goes on from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GoesOnFrom {
+    /// The log that the backup is of.
+    pub origin: String,
+    /// Records that were restored: those of the new log below this index are the old one's.
+    pub records: u64,
+    /// How many records the old log is known to have had.
+    pub known: u64,
+    /// What the old log's files in the folder of keys are called by, if there are any: they open older backups, and are not
+    /// destroyed with those of the new one.
+    pub old_keys: Option<String>,
+}
+
+impl GoesOnFrom {
+    /// The records that are lost, for all that is known.
+    pub fn lost(&self) -> Option<std::ops::Range<u64>> {
+        (self.records < self.known).then_some(self.records..self.known)
+    }
+}
+
+/// Why nothing was restored, or not all. A folder that was begun is opened by nobody.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// The backup is none.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The backup cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The folders are in one another, or keys could not be copied.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// Keys could not be had.
+    #[error(transparent)]
+    Keys(#[from] KeyringError),
+    /// The signing key could not be had or made.
+    #[error(transparent)]
+    Key(#[from] SigningKeyError),
+    /// The trail names no usable key, or the new log has a name that is none.
+    #[error("the log's key is malformed: {0}")]
+    LogKey(#[from] KeyError),
+    /// The keys are not here.
+    #[error("the keys of {origin} are not in {}: name the backup of them with --keys", folder.display())]
+    NeedsKeys {
+        /// The log.
+        origin: String,
+        /// Where they were looked for.
+        folder: PathBuf,
+    },
+    /// A pinned checkpoint is not one of this log.
+    #[error("{name} is no checkpoint of the log that the backup is of: {cause}; nothing was changed")]
+    Pin {
+        /// Its name.
+        name: String,
+        /// Why.
+        cause: String,
+    },
+    /// The backup is not what was signed (T2).
+    #[error(
+        "the backup does not hold the {size} records that {name} covers: it was changed, or is of another history; nothing was changed"
+    )]
+    NotThatPast {
+        /// The checkpoint's name.
+        name: String,
+        /// Records under it.
+        size: u64,
+    },
+    /// The folder holds something else.
+    #[error("{} is neither empty nor a restore of this backup that was interrupted; nothing was changed; name a new folder, or remove this one", .0.display())]
+    NotEmpty(PathBuf),
+    /// The checkpoint could not be signed by the new key.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    /// The checkpoint is none.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The restored trail was not opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The first record was not appended.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// The first record was refused.
+    #[error("the record by which the new log begins was refused: {0}")]
+    Refused(String),
+    /// An erasure that the backup has begun was not finished.
+    #[error("an erasure that had begun when the backup was made cannot be finished: {0}")]
+    Erase(#[from] EraseError),
+    /// The trail was not sealed.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    /// The trail was not closed.
+    #[error(transparent)]
+    Close(#[from] CloseError),
+    /// The restored trail cannot be checked.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// The disk refused.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// The newest checkpoint of the old log that anybody here knows.
+struct Known {
+    size: u64,
+    note: String,
+}
+
+impl Restore<'_> {
+    /// Restores the trail, finishes an erasure that had begun when the backup was made, and checks everything. Until that
+    /// check is good the folder is marked as unfinished and opened by nobody. Whatever stops it, the same call goes on.
+    pub fn run(&self, progress: &mut dyn FnMut(Progress)) -> Result<Restored, RestoreError> {
+        let (host, to) = (self.host, &self.folder());
+        let from = Folder::new(self.backup).with_keys(self.backup_keys.unwrap_or(self.keys));
+        let settings = Settings::read(host, &from)?;
+        let key = settings.verifier_key()?;
+        let key_folders: Vec<&Path> =
+            [Some(self.keys), self.backup_keys].into_iter().flatten().map(|keys| &*keys.0).collect();
+        apart(&[self.backup, self.to], &key_folders)?;
+        let snapshot = Reader::new(host, &from).snapshot()?;
+        let known = self.newest_known(&snapshot, &key)?;
+        let restoring = self.begin(to, &snapshot, &key, known.as_ref())?;
+        if host.read_if_there(to.settings(), STEP)?.is_none() {
+            self.copy_records(to)?;
+            let settled = match &restoring.successor {
+                None => self.take_up(&snapshot, &settings)?,
+                Some(_) => self.begin_anew(to, &snapshot, &settings, &restoring)?,
+            };
+            host.replace(to.settings(), &settled.to_json(), STEP, None)?;
+        }
+        let old_keys = Keyring::encrypts_at(host, &self.keys.0, &name_of(&key))?.map(|_| name_of(&key));
+        let goes_on_from = restoring.successor.as_ref().map(|_| GoesOnFrom {
+            origin: settings.origin.clone(),
+            records: snapshot.end(),
+            known: known.as_ref().map_or(0, |known| known.size),
+            old_keys: old_keys.clone(),
+        });
+        drop(snapshot);
+        let first = goes_on_from.as_ref().map(|from| first_record(from, known.as_ref(), &restoring)).transpose()?;
+        self.bring_up(to, first)?;
+        // A new log has signed none of them. The backup was held against them before.
+        let pins = if restoring.successor.is_none() { self.pins.to_vec() } else { Vec::new() };
+        let report = verify(host, to, &Against { pins, policy: None }, progress)?;
+        let settings = Settings::read_whole(host, to)?;
+        if report.verdict.is_good() {
+            Unfinished::done(host, to)?;
+        }
+        Ok(Restored { origin: settings.origin, log_key: settings.log_key, goes_on_from, report })
+    }
+
+    fn folder(&self) -> Folder {
+        let mut folder = Folder::new(self.to).with_keys(self.keys);
+        folder.unfinished_too = true;
+        folder
+    }
+
+    /// The newest checkpoint of the log that is known here: pinned, or remembered beside a key. The backup must hold all that
+    /// an older one covers.
+    fn newest_known(&self, snapshot: &Snapshot, key: &VerifierKey) -> Result<Option<Known>, RestoreError> {
+        let mut all = self.pins.to_vec();
+        for keys in [Some(self.keys), self.backup_keys].into_iter().flatten() {
+            let path = keys.last_signed_path(key);
+            all.extend(keys.last_signed(self.host, key)?.map(|bytes| (path.display().to_string(), bytes)));
+        }
+        let mut newest: Option<Known> = None;
+        for (name, bytes) in all {
+            let signed = SignedCheckpoint::open(&bytes, std::slice::from_ref(key));
+            let signed = signed.map_err(|error| RestoreError::Pin { name: name.clone(), cause: error.to_string() })?;
+            let (size, root) = (signed.checkpoint().size(), signed.checkpoint().root());
+            if size <= snapshot.sealed() {
+                let held = Prover::new(snapshot.entries(), size).root();
+                if !held.is_ok_and(|held| held == root) {
+                    return Err(RestoreError::NotThatPast { name, size });
+                }
+            }
+            if newest.as_ref().is_none_or(|newest| newest.size < size) {
+                newest = Some(Known { size, note: signed.to_string() });
+            }
+        }
+        Ok(newest)
+    }
+
+    /// Whether the log goes on: its key is known to have signed nothing that the backup does not hold, and the folder of
+    /// keys has seen no newer lake.
+    fn goes_on(&self, snapshot: &Snapshot, key: &VerifierKey, known: Option<&Known>) -> Result<bool, RestoreError> {
+        let reached = self.keys.lake_reached(self.host, key)?;
+        let is_newest = known.is_none_or(|known| known.size <= snapshot.sealed());
+        Ok(is_newest && reached.is_none_or(|reached| reached <= snapshot.lake().version()))
+    }
+
+    /// Marks the folder as unfinished, or finds that this very restore has begun before: what was decided then stands, for
+    /// what it has done since changes what is known.
+    fn begin(
+        &self,
+        to: &Folder,
+        snapshot: &Snapshot,
+        key: &VerifierKey,
+        known: Option<&Known>,
+    ) -> Result<Restoring, RestoreError> {
+        let host = self.host;
+        let checkpoint = snapshot.checkpoint().map(|signed| signed.checkpoint());
+        let (size, root) = (snapshot.sealed(), checkpoint.map(|it| it.root().to_string()).unwrap_or_default());
+        let origin = snapshot.settings().origin.clone();
+        match Unfinished::of(host, to)? {
+            Some(Unfinished::Restore(begun)) if (&begun.origin, begun.size, &begun.root) == (&origin, size, &root) => {
+                if self.has_its_key(&begun)? {
+                    return Ok(begun);
+                }
+            }
+            Some(_) => return Err(RestoreError::NotEmpty(self.to.to_owned())),
+            None => {
+                let is_empty = match host.list(self.to, STEP) {
+                    Err(error) if error.is_not_found() => true,
+                    paths => paths?.iter().all(|path| host::is_temporary(path)),
+                };
+                if !is_empty {
+                    return Err(RestoreError::NotEmpty(self.to.to_owned()));
+                }
+            }
+        }
+        host.create_dir_all(self.to, STEP)?;
+        let new_key = if self.goes_on(snapshot, key, known)? { None } else { Some(self.new_key(&origin)?) };
+        let successor = new_key.as_ref().map(|key| key.verifier_key().to_string());
+        let restoring = Restoring { origin, size, root, successor, record: host.uuid_v7() };
+        // Before there are any keys of its name: what an interrupted run leaves of them is found by the next.
+        Unfinished::Restore(restoring.clone()).put(host, to)?;
+        if let Some(new_key) = new_key {
+            self.keep_key(&new_key, key)?;
+        }
+        Ok(restoring)
+    }
+
+    /// Whether the key of the new log is there; what there is of one whose making was interrupted is removed.
+    fn has_its_key(&self, begun: &Restoring) -> Result<bool, RestoreError> {
+        let Some(successor) = &begun.successor else { return Ok(true) };
+        let key: VerifierKey = successor.parse()?;
+        match self.keys.load(self.host, &key) {
+            Ok(_) => Ok(true),
+            Err(SigningKeyError::Missing { .. }) => {
+                Keyring::discard(self.host, Place { folder: &self.keys.0, name: &name_of(&key) })?;
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A key for a new log: it is called as the old one, and how it came to be.
+    fn new_key(&self, origin: &str) -> Result<SigningKey, RestoreError> {
+        let first = origin.split_once("/restored-").map_or(origin, |(first, _)| first);
+        let random: [u8; 5] = self.host.random();
+        let random: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let seed: [u8; 32] = self.host.random();
+        Ok(SigningKey::from_seed(KeyName::new(&format!("{first}/restored-{random}"))?, &seed)?)
+    }
+
+    /// Keeps the new log's key, and gives it the old trail's keys, which open what the backup holds. They stay bound to the
+    /// name that they were made for.
+    fn keep_key(&self, key: &SigningKey, old: &VerifierKey) -> Result<(), RestoreError> {
+        let (host, verifier) = (self.host, key.verifier_key());
+        let (from, old_name, name) = (self.backup_keys.unwrap_or(self.keys), name_of(old), name_of(&verifier));
+        if Keyring::encrypts_at(host, &from.0, &old_name)?.is_some() {
+            let from = Place { folder: &from.0, name: &old_name };
+            let to = Place { folder: &self.keys.0, name: &name };
+            Keyring::copy(host, from, to, Some(verifier.name().as_str()))?;
+        }
+        let keyring = self.keys.keyring(host, &verifier)?;
+        if let Some(keyring) = &keyring {
+            // It opens the old log's signing key, which stays where it is.
+            keyring.destroy([SIGNING_KEY])?;
+        }
+        self.keys.store(host, key, keyring.as_ref())?;
+        Ok(())
+    }
+
+    /// Copies everything but what says that there is a trail.
+    fn copy_records(&self, to: &Folder) -> Result<(), RestoreError> {
+        self.copy_folder(self.backup, to.root(), true)
+    }
+
+    fn copy_folder(&self, from: &Path, to: &Path, is_root: bool) -> Result<(), RestoreError> {
+        let host = self.host;
+        host.create_dir_all(to, STEP)?;
+        host.sweep_temporaries(to, STEP)?;
+        for path in host.list(from, STEP)? {
+            let Some(name) = path.file_name() else { continue };
+            let text = name.to_str().unwrap_or_default();
+            let (copy, left_out) = (to.join(name), ["trail.json", "checkpoint", "lock", "writer.sock", "scrub.json"]);
+            if (is_root && left_out.contains(&text)) || text == "_readers" || host::is_temporary(&path) {
+                continue;
+            }
+            if path.is_dir() {
+                self.copy_folder(&path, &copy, false)?;
+                continue;
+            }
+            match host.copy_new(&path, &copy, STEP) {
+                // It has its name only when it is whole, and a backup does not change.
+                Err(FileError::AlreadyExists { .. }) => {}
+                copied => drop(copied?),
+            }
+        }
+        Ok(())
+    }
+
+    /// The log goes on as it is: its keys are brought here if they are not, and its checkpoint.
+    fn take_up(&self, snapshot: &Snapshot, settings: &Settings) -> Result<Settings, RestoreError> {
+        let (host, key) = (self.host, settings.verifier_key()?);
+        let here = host.read_if_there(self.keys.path(&key), STEP)?.is_some()
+            && (settings.encryption == crate::settings::OPEN
+                || Keyring::encrypts_at(host, &self.keys.0, &name_of(&key))?.is_some());
+        if !here {
+            let needs = || RestoreError::NeedsKeys { origin: settings.origin.clone(), folder: self.keys.0.clone() };
+            copy_keys(host, &key, self.backup_keys.ok_or_else(needs)?, self.keys)?;
+        }
+        // Before there is a trail that would have to be opened with it.
+        self.keys.load(host, &key)?;
+        if let Some(checkpoint) = snapshot.checkpoint() {
+            host.replace(self.folder().checkpoint(), checkpoint.to_string().as_bytes(), STEP, None)?;
+        }
+        Ok(settings.clone())
+    }
+
+    /// Another log goes on from the backup: its key signs the tree that the backup has, as its own first one.
+    fn begin_anew(
+        &self,
+        to: &Folder,
+        snapshot: &Snapshot,
+        settings: &Settings,
+        restoring: &Restoring,
+    ) -> Result<Settings, RestoreError> {
+        let host = self.host;
+        let verifier: VerifierKey = restoring.successor.as_deref().unwrap_or_default().parse()?;
+        let key = self.keys.load(host, &verifier)?;
+        let origin = verifier.name().to_string();
+        if let Some(old) = snapshot.checkpoint() {
+            let checkpoint = Checkpoint::new(&origin, old.checkpoint().size(), old.checkpoint().root())?;
+            host.replace(to.checkpoint(), checkpoint.sign(&key)?.to_string().as_bytes(), STEP, None)?;
+        }
+        let created = chrono::DateTime::from_timestamp_nanos(host.now_ns());
+        let created = created.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        Ok(Settings { origin, log_key: verifier.to_string(), created, ..settings.clone() })
+    }
+
+    /// Opens the trail once, as whoever writes it next will: finishes an erasure that had begun, before anything is served,
+    /// and seals the record by which a new log begins.
+    fn bring_up(&self, to: &Folder, first: Option<Record>) -> Result<(), RestoreError> {
+        let options = Options { compact: false, scrub: None, ..Options::default() };
+        let writer = Writer::open(self.host, to, self.keys, options)?;
+        if let Some(first) = first {
+            match writer.append(vec![first], Intake::Import)?.into_iter().next() {
+                Some(Outcome::Refused(refusal)) => return Err(RestoreError::Refused(refusal.to_string())),
+                Some(Outcome::Kept(_)) | None => {}
+            }
+        }
+        writer.finish_erasure()?;
+        writer.wait_sealed()?;
+        Ok(writer.close()?)
+    }
+}
+
+/// The record by which a log begins that goes on from another one.
+fn first_record(from: &GoesOnFrom, known: Option<&Known>, restoring: &Restoring) -> Result<Record, RestoreError> {
+    let lost = from.lost().map(|lost| serde_json::json!({"first": lost.start, "end": lost.end}));
+    let json = serde_json::json!({
+        "id": restoring.record,
+        "kind": "config",
+        "context": {
+            "format": FORMAT,
+            "what": "restored",
+            "goes_on_from": {
+                "origin": from.origin, "size": restoring.size, "root": restoring.root, "records": from.records,
+            },
+            "newest_known": known.map(|known| serde_json::json!({"size": known.size, "checkpoint": known.note})),
+            "lost": lost,
+        },
+    });
+    let parsed = JsonParser::new(Limits::DEFAULT).parse(json.to_string().as_bytes());
+    parsed.map_err(|error| RestoreError::Refused(error.to_string()))
+}
