@@ -5,10 +5,11 @@ CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/onrecord
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 BIN := $(CARGO_TARGET_DIR)/debug/onrecord
 VENV := $(CACHE)/venv
+VENV_API := $(CACHE)/venv-api
 TOOLS := $(CACHE)/tools
 CARGO ?= cargo
 
-.PHONY: help demo test test-rust test-python test-readers binary test-long strace fuzz fuzz-corpus bench lint fmt doc deny clean
+.PHONY: help demo test test-rust test-python test-readers test-api binary test-long strace fuzz fuzz-corpus bench lint fmt doc deny clean
 
 help:
 	@echo "make demo       the main job on real data: record, prove, verify, tamper with copies"
@@ -21,7 +22,7 @@ help:
 demo:
 	$(CARGO) run --quiet --locked -p cli -- demo
 
-test: test-rust test-python test-readers
+test: test-rust test-python test-readers test-api
 
 test-rust:
 	$(CARGO) test --locked --workspace
@@ -39,6 +40,15 @@ test-python: binary $(VENV)/ready
 test-readers: binary $(VENV)/ready
 	cd tests/readers && ONRECORD_BIN=$(BIN) $(VENV)/bin/python -m unittest -v
 
+# The server answers as /v1/openapi.json says, whatever it is asked.
+test-api: binary $(VENV_API)/ready
+	cd tests/api && ONRECORD_BIN=$(BIN) API_SECONDS=$(or $(API_SECONDS),60) $(VENV_API)/bin/python -m unittest -v
+
+$(VENV_API)/ready: tests/api/requirements.txt
+	python3 -m venv $(VENV_API)
+	$(VENV_API)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
 $(VENV)/ready: verifiers/python/requirements.txt tests/readers/requirements.txt
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check $(addprefix -r ,$^)
@@ -53,6 +63,7 @@ test-long: strace
 	@cat $(FAULTS)
 	@awk '{ f += $$1; a += $$3; l += $$5; d += $$7 } \
 		END { print "faults struck:", f, " acknowledged:", a, " lost:", l, " doubled:", d; exit f < 1000 || l + d > 0 }' $(FAULTS)
+	$(MAKE) test-api API_SECONDS=900
 
 # The hunt at real system calls needs it, and is skipped without.
 strace:
@@ -112,4 +123,4 @@ $(TOOLS)/bin/cargo-deny:
 	$(CARGO) install --quiet --locked --root $(TOOLS) cargo-deny
 
 clean:
-	rm -rf $(CARGO_TARGET_DIR) $(VENV)
+	rm -rf $(CARGO_TARGET_DIR) $(VENV) $(VENV_API)

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use access::{Credential, Grant, Principal, Refused, Resource};
+use access::{Credential, Grant, Refused, Resource};
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use http::header::AUTHORIZATION;
@@ -117,14 +117,20 @@ fn admit(
     };
     let named = path.iter().find(|(name, _)| name == "trail").map(|(_, value)| server.trails.meant(value));
     let now = server.host.now_ns();
-    let refuse = |who: &Who, refused: &Refused| {
-        // A refusal is a record of the trail that was asked for, if it is there.
+    // A refusal is a record of the trail that was asked for, if it is there.
+    let on_record = |who: &Who, reason: String| {
         if let Some(served) = named.and_then(|name| server.trails.get(name)) {
-            served.clerk().refused(who.clone(), permission.name(), refused.to_string());
+            served.clerk().refused(who.clone(), permission.name(), reason, 1);
         }
+    };
+    let refuse = |who: &Who, refused: &Refused| {
+        on_record(who, refused.to_string());
         told(refused, route)
     };
-    let principal = authenticate(server, &parts.headers, peer, now)?.map_err(|refused| refuse(who, &refused))?;
+    let credential = credential(&parts.headers, peer);
+    let credential = credential.inspect_err(|problem| on_record(who, problem.told.detail.clone()))?;
+    let principal = server.access.authenticate_from(peer.address, &credential, now);
+    let principal = principal.map_err(|refused| refuse(who, &refused))?;
     who.id = Some(principal.id.clone());
     who.name = Some(principal.name.clone());
     who.kind = Some(principal.kind.name());
@@ -146,25 +152,19 @@ fn admit(
     Ok(Admitted { grant: Some(grant), served, query })
 }
 
-/// Who asks: by its token, else by its certificate.
-fn authenticate(
-    server: &Server,
-    headers: &HeaderMap,
-    peer: &Peer,
-    now: i64,
-) -> Result<Result<Principal, Refused>, Problem> {
+/// What a request shows of who asks: a token, else the certificate of its connection.
+fn credential<'r>(headers: &'r HeaderMap, peer: &'r Peer) -> Result<Credential<'r>, Problem> {
     let mut given = headers.get_all(AUTHORIZATION).iter();
-    let credential = match (given.next(), given.next(), &peer.certificate) {
+    match (given.next(), given.next(), &peer.certificate) {
         (Some(value), None, _) => {
             let text = value.to_str().ok().and_then(|text| text.split_once(' '));
             let token = text.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
-            Credential::Bearer(token.ok_or_else(|| nobody("Authorization is not of the form: Bearer onr_…"))?)
+            Ok(Credential::Bearer(token.ok_or_else(|| nobody("Authorization is not of the form: Bearer onr_…"))?))
         }
-        (None, _, Some(der)) => Credential::Certificate { der },
-        (None, _, None) => return Err(nobody("no token came with the request; send Authorization: Bearer onr_…")),
-        (Some(_), Some(_), _) => return Err(nobody("Authorization is there twice; send it once")),
-    };
-    Ok(server.access.authenticate_from(peer.address, &credential, now))
+        (None, _, Some(der)) => Ok(Credential::Certificate { der }),
+        (None, _, None) => Err(nobody("no token came with the request; send Authorization: Bearer onr_…")),
+        (Some(_), Some(_), _) => Err(nobody("Authorization is there twice; send it once")),
+    }
 }
 
 fn nobody(what: &str) -> Problem {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! connection ─► listen: TLS, limits of time and size; the one that is silent for longest makes room     connections
+//!      │          whose peer takes nothing of its answers is closed                   exchange, answered, watched
 //!      │
 //!      ▼
 //! router ─► guard: who asks ─► may they? (access) ─► the trail            table, routes: the one list of what there is
@@ -27,12 +28,14 @@
 
 pub mod access_record;
 mod acknowledger;
+mod answered;
 mod append;
 mod asked;
 mod body;
 mod clerk;
 pub mod config;
 mod connections;
+mod exchange;
 mod figures;
 mod guard;
 mod listen;
@@ -44,10 +47,12 @@ mod open;
 pub mod openapi;
 pub mod problem;
 pub mod reading;
+mod refusals;
 mod room;
 mod router;
 mod routes;
 mod rows;
+mod schemas;
 mod search;
 mod serve;
 mod served;
@@ -56,6 +61,7 @@ mod sql;
 mod table;
 mod tls;
 mod trails;
+mod watched;
 
 pub use config::Config;
 pub use guard::PURPOSE;
