@@ -93,7 +93,7 @@ def ask_everything(server, role, purpose, seconds, report):
         command += ["--header", f"Authorization: Bearer {server.tokens[role]}"]
     if purpose:
         command += ["--header", f"OnRecord-Purpose: {purpose}"]
-    done = subprocess.run([*map(str, command)], cwd=server.folder, capture_output=True, text=True)
+    done = subprocess.run([*map(str, command)], cwd=HERE, capture_output=True, text=True)
     return None if done.returncode == 0 else f"as {role or 'nobody'}:\n{done.stdout}{done.stderr}"
 
 

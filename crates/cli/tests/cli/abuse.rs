@@ -14,11 +14,12 @@ use crate::up::{LOG, Up, of_today, token};
 /// Memory that the process may ever have, MiB: the limits below, and what an idle debug build has.
 const MEMORY_MIB_MAX: u64 = 512;
 
-const LIMITS: [(&str, &str); 6] = [
+const LIMITS: [(&str, &str); 7] = [
     ("LIMITS__BODY_BYTES_MAX", "8388608"),
     ("LIMITS__UNPACKED_BYTES_MAX", "16777216"),
     ("LIMITS__BYTES_IN_FLIGHT_MAX", "67108864"),
     ("LIMITS__QUERY_BYTES_MAX", "67108864"),
+    ("LIMITS__QUERY_S_MAX", "10"),
     ("LIMITS__HEADER_S_MAX", "2"),
     ("LIMITS__IDLE_S_MAX", "2"),
 ];
@@ -196,7 +197,8 @@ fn bodies(abused: &Abused<'_>) {
     assert_eq!(abused.post("application/json", None, many.into_bytes()).0, 422);
     let query = |text: String| {
         let request = abused.up.client.post(format!("{}/v1/trails/-/sql", abused.up.base)).bearer_auth(&abused.auditor);
-        let answer = request.json(&serde_json::json!({"query": text})).send().unwrap();
+        let request = request.timeout(Duration::from_secs(200)).json(&serde_json::json!({"query": text}));
+        let answer = request.send().unwrap();
         (answer.status().as_u16(), answer.text().unwrap())
     };
     for text in [
@@ -207,6 +209,7 @@ fn bodies(abused: &Abused<'_>) {
         "x".repeat(1 << 20),
     ] {
         let (status, told) = query(text.clone());
+        println!("{}: {status}", &text[..30]);
         assert!(status == 200 || (400..500).contains(&status), "{}: {status} {told}", &text[..30]);
     }
 }

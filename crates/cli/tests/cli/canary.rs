@@ -13,7 +13,7 @@ use trail::{Erasure, Folder, KeyFolder, Options, Writer};
 
 use crate::encryption::{CANARY, with_canary};
 use crate::place::{Place, signal};
-use crate::up::{Up, of_today, snapshot, token, until};
+use crate::up::{LOG, Up, of_today, snapshot, token, until};
 
 const SET: [(&str, &str); 4] = [
     ("LOG__LEVEL", "debug"),
@@ -162,6 +162,8 @@ fn errors(place: &Place, up: &Up<'_>, writer: &str, auditor: &str) {
     assert_eq!(send(up.get("/v1/trails/-/records", writer).header("onrecord-purpose", CANARY)).0, 403);
     let (status, told) = send(sql(up, auditor, &format!("SELECT '{CANARY}' FROM {CANARY}")));
     assert_eq!(status, 422, "{told}");
+    // At least one of the answers had begun when it came to the value.
+    assert!(place.read(LOG).contains("an answer broke off"));
     nothing_in_clear(place, "errors");
 }
 

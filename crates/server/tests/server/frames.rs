@@ -29,7 +29,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Frame {
     pub kind: u8,
     pub flags: u8,
-    pub stream: u32,
     pub payload: Vec<u8>,
 }
 
@@ -82,8 +81,7 @@ impl Line {
             let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
             let mut payload = vec![0; length as usize];
             self.stream.read_exact(&mut payload).await.ok()?;
-            let stream = u32::from_be_bytes([head[5] & 0x7f, head[6], head[7], head[8]]);
-            Some(Frame { kind: head[3], flags: head[4], stream, payload })
+            Some(Frame { kind: head[3], flags: head[4], payload })
         });
         let frame = read.await.expect("the server neither says anything nor closes")?;
         if matches!(frame.kind, PING | SETTINGS) && frame.flags & ACK == 0 {
