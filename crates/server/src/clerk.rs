@@ -41,14 +41,21 @@ impl ToClerk {
     pub fn end(&self, record: Record) {
         let sent = self.ends.as_ref().is_some_and(|ends| ends.send(record).is_ok());
         if !sent {
-            tracing::error!("an access record could not be written: the trail is closed");
+            closed();
         }
     }
 
     /// Something was refused, so many times.
     pub fn refused(&self, who: Who, action: &'static str, reason: impl Into<String>, times: u64) {
+        if self.ends.is_none() {
+            return closed();
+        }
         self.refusals.count(who, action, reason.into(), times);
     }
+}
+
+fn closed() {
+    tracing::error!("an access record could not be written: the trail is closed");
 }
 
 impl Clerk {

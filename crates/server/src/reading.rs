@@ -85,7 +85,8 @@ impl Reading {
         problem.into_response()
     }
 
-    /// An answer that is there whole. It has its share of the memory of requests until it is taken (I12).
+    /// An answer that is there whole. It has its share of the memory of requests until the last of it is
+    /// handed over (I12).
     pub fn reply(mut self, headers: HeaderMap, bytes: Bytes, rows: u64) -> Response {
         let mut held = self.room.hold();
         if let Err(full) = held.more(bytes.len()) {
