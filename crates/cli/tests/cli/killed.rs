@@ -17,7 +17,7 @@ const READERS: usize = 16;
 #[test]
 fn a_killed_server_has_kept_what_it_acknowledged() {
     let long = std::env::var_os("ONRECORD_TEST_LONG").is_some();
-    let (rounds, enough) = if long { (20, 2_000) } else { (2, 150) };
+    let (rounds, enough) = if long { (10, 1_000) } else { (2, 150) };
     let place = Place::new();
     assert_eq!(place.run(&["init", "served/default"]).code, 0);
     let (writer, auditor) = (token(&place, "writer"), token(&place, "auditor"));

@@ -49,7 +49,9 @@ impl<'p> Up<'p> {
                 break base.trim().to_owned();
             }
         };
-        Up { place, child, base, said, client: Client::new() }
+        // A connection for each request: one that is kept may be closed by the server just as it is used again.
+        let client = Client::builder().pool_max_idle_per_host(0).build().unwrap();
+        Up { place, child, base, said, client }
     }
 
     /// Where it listens.
