@@ -6,10 +6,11 @@ export CARGO_TARGET_DIR ?= $(CACHE)/target
 BIN := $(CARGO_TARGET_DIR)/debug/onrecord
 VENV := $(CACHE)/venv
 LOGIN_VENV := $(CACHE)/venv-login
+API_VENV := $(CACHE)/venv-api
 TOOLS := $(CACHE)/tools
 CARGO ?= cargo
 
-.PHONY: help demo test test-rust test-python test-readers test-login binary test-long strace fuzz fuzz-corpus bench lint fmt doc deny clean
+.PHONY: help demo test test-rust test-python test-readers test-login test-api binary test-long strace fuzz fuzz-corpus bench lint fmt doc deny clean
 
 help:
 	@echo "make demo       the main job on real data: record, prove, verify, tamper with copies"
@@ -22,7 +23,7 @@ help:
 demo:
 	$(CARGO) run --quiet --locked -p cli -- demo
 
-test: test-rust test-python test-readers test-login
+test: test-rust test-python test-readers test-login test-api
 
 test-rust:
 	$(CARGO) test --locked --workspace
@@ -49,6 +50,15 @@ $(LOGIN_VENV)/ready: tests/login/requirements.txt
 	$(LOGIN_VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
+# The server answers as /v1/openapi.json says, whatever it is asked.
+test-api: binary $(API_VENV)/ready
+	cd tests/api && ONRECORD_BIN=$(BIN) API_SECONDS=$(or $(API_SECONDS),60) $(API_VENV)/bin/python -m unittest -v
+
+$(API_VENV)/ready: tests/api/requirements.txt
+	python3 -m venv $(API_VENV)
+	$(API_VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
 $(VENV)/ready: verifiers/python/requirements.txt tests/readers/requirements.txt
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check $(addprefix -r ,$^)
@@ -63,6 +73,7 @@ test-long: strace
 	@cat $(FAULTS)
 	@awk '{ f += $$1; a += $$3; l += $$5; d += $$7 } \
 		END { print "faults struck:", f, " acknowledged:", a, " lost:", l, " doubled:", d; exit f < 1000 || l + d > 0 }' $(FAULTS)
+	$(MAKE) test-api API_SECONDS=900
 
 # The hunt at real system calls needs it, and is skipped without.
 strace:
@@ -122,4 +133,4 @@ $(TOOLS)/bin/cargo-deny:
 	$(CARGO) install --quiet --locked --root $(TOOLS) cargo-deny
 
 clean:
-	rm -rf $(CARGO_TARGET_DIR) $(VENV) $(LOGIN_VENV)
+	rm -rf $(CARGO_TARGET_DIR) $(VENV) $(LOGIN_VENV) $(API_VENV)

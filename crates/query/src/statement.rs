@@ -23,6 +23,9 @@ pub(crate) const DEPTH_MAX: usize = 50;
 /// Nesting of an expression, whose every `OR` is a level.
 const EXPRESSION_DEPTH_MAX: usize = 1_000;
 
+/// SELECTs and tables of a query, in all its parts. The library plans each beside all others before its time counts.
+const PARTS_MAX: usize = 200;
+
 /// What is asked for.
 #[derive(Debug)]
 pub(crate) enum Asked {
@@ -64,7 +67,7 @@ pub(crate) fn read(text: &str) -> Result<Asked, QueryError> {
     };
     if let Asked::Rows(statement) = &asked
         && let Some(query) = query_of(statement)
-        && let ControlFlow::Break(error) = Visit::visit(query, &mut OnlyReads { depth: 0 })
+        && let ControlFlow::Break(error) = Visit::visit(query, &mut OnlyReads::default())
     {
         return Err(error);
     }
@@ -135,9 +138,23 @@ fn query_of_mut(statement: &mut Statement) -> Option<&mut Sql> {
 }
 
 /// Refuses what is inside a query and does more than read, or reads elsewhere.
+#[derive(Default)]
 struct OnlyReads {
     /// How deep the expression is that is looked at.
     depth: usize,
+    /// SELECTs and tables so far.
+    parts: usize,
+}
+
+impl OnlyReads {
+    fn part(&mut self) -> ControlFlow<QueryError> {
+        self.parts += 1;
+        if self.parts > PARTS_MAX {
+            let max = PARTS_MAX.to_string();
+            return ControlFlow::Break(QueryError::Limit { what: "the number of SELECTs and tables", max });
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 impl Visitor for OnlyReads {
@@ -168,7 +185,7 @@ impl Visitor for OnlyReads {
     }
 
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<QueryError> {
-        if select.into.is_some() { refuse("SELECT INTO") } else { ControlFlow::Continue(()) }
+        if select.into.is_some() { refuse("SELECT INTO") } else { self.part() }
     }
 
     fn pre_visit_table_factor(&mut self, table: &TableFactor) -> ControlFlow<QueryError> {
@@ -176,7 +193,7 @@ impl Visitor for OnlyReads {
             TableFactor::Table { args: None, .. }
             | TableFactor::Derived { .. }
             | TableFactor::NestedJoin { .. }
-            | TableFactor::UNNEST { .. } => ControlFlow::Continue(()),
+            | TableFactor::UNNEST { .. } => self.part(),
             TableFactor::Table { name, .. } | TableFactor::Function { name, .. } => {
                 refuse(format!("the table function {name}"))
             }

@@ -1,6 +1,7 @@
 //! `POST records`: a batch onto a trail. What is no record is told by its position, and the others are taken; what was
 //! taken is durable before anything is answered (I1).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use record::{Envelope, Limits, Part, Record};
 use serde_json::{Map, Value, json};
 use trail::{Intake, Outcome, Receipt, Refusal, receipt_json};
 
+use crate::access_record::Who;
 use crate::acknowledger::Acknowledged;
 use crate::asked::Asked;
 use crate::body::{self, Packing};
@@ -43,7 +45,7 @@ pub const MEDIA_TYPES: [(&str, Format); 6] = [
 /// Takes a batch.
 pub fn records(asked: Asked) -> Answering {
     Box::pin(async move {
-        let Asked { server, grant, served, query, headers, body, .. } = asked;
+        let Asked { server, grant, served, query, headers, body, who, .. } = asked;
         let (Some(grant), Some(served)) = (grant, served) else {
             return Err(problem::internal(&"an append without a trail"));
         };
@@ -52,6 +54,7 @@ pub fn records(asked: Asked) -> Answering {
             packing: Packing::of(&headers)?,
             intake: if query.flag("import")? { Intake::Import } else { Intake::Live },
             grant,
+            who,
         };
         let sealed = match query.get("wait") {
             None => false,
@@ -70,6 +73,7 @@ struct Order {
     packing: Packing,
     intake: Intake,
     grant: Grant,
+    who: Who,
 }
 
 fn format(headers: &HeaderMap) -> Result<Format, Problem> {
@@ -190,6 +194,7 @@ fn stage(
     let bytes = order.packing.unpacked(bytes, unpacked_max).map_err(unreadable)?;
     let mut items = Records::read(bytes, order.format, Limits::DEFAULT);
     let (mut records, mut positions, mut refused): (Vec<Record>, Vec<usize>, Vec<Refused>) = Default::default();
+    let mut not_granted: BTreeMap<String, u64> = BTreeMap::new();
     let mut position = 0;
     while let Some(item) = items.read_next().map_err(unreadable)? {
         if position == records_max {
@@ -205,12 +210,16 @@ fn stage(
                     positions.push(position);
                 }
                 Err(missing) => {
+                    *not_granted.entry(missing.to_string()).or_default() += 1;
                     refused.push(Refused { position, kind: "not-granted", field: None, reason: missing.public() })
                 }
             },
             Err(fault) => refused.push(Refused::of_fault(position, fault)),
         }
         position += 1;
+    }
+    for (reason, times) in not_granted {
+        served.clerk().refused(order.who.clone(), order.grant.permission.name(), reason, times);
     }
     let acknowledged = if records.is_empty() { None } else { Some(served.stage(records, order.intake)?) };
     Ok(Staged { positions, refused, acknowledged, held })

@@ -62,6 +62,13 @@ impl Asked {
         self.grant.as_ref().ok_or_else(|| problem::internal(&"an open route asks for a grant"))
     }
 
+    /// A handler refuses what the guard could not know of; that is on record too (I11).
+    pub fn refused(&self, reason: &str, times: u64) {
+        if let (Some(served), Some(grant)) = (&self.served, &self.grant) {
+            served.clerk().refused(self.who.clone(), grant.permission.name(), reason, times);
+        }
+    }
+
     /// One of the reads that may be answered at once, waited for until the limit.
     pub async fn turn(&self) -> Result<OwnedSemaphorePermit, Problem> {
         let wait = Duration::from_secs(self.server.config.limits.turn_s_max);

@@ -3,9 +3,18 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde::Deserialize;
+
+mod limits;
+mod log;
+mod sources;
+mod writer;
+
+pub use limits::Limits;
+pub use log::{Log, LogFormat, LogLevel};
+use sources::{config_of, of_file, set};
+pub use writer::WriterConfig;
 
 use crate::login::LoginSettings;
 
@@ -13,8 +22,6 @@ use crate::login::LoginSettings;
 pub const ENV_PREFIX: &str = "ONRECORD_SERVE_";
 /// The port unless another is named.
 pub const PORT: u16 = 7411;
-/// Bytes of a configuration file at most.
-const FILE_BYTES_MAX: usize = 1 << 20;
 
 /// How a server is set up.
 #[derive(Clone, Debug, Deserialize)]
@@ -58,92 +65,6 @@ pub struct Tls {
     pub client_required: bool,
 }
 
-/// What requests, connections and queries may use (I12).
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// Bytes of a body as it comes.
-    pub body_bytes_max: usize,
-    /// Bytes of a body once it is unpacked.
-    pub unpacked_bytes_max: u64,
-    /// Bytes of all bodies and records under way.
-    pub bytes_in_flight_max: usize,
-    /// Records of one request.
-    pub batch_records_max: usize,
-    /// Connections at once.
-    pub connections_max: usize,
-    /// Header fields of a request.
-    pub headers_max: usize,
-    /// Bytes of a request's head.
-    pub header_bytes_max: usize,
-    /// Seconds for a TLS handshake, and for a request's head.
-    pub header_s_max: u64,
-    /// Seconds for a whole body.
-    pub body_s_max: u64,
-    /// Seconds for which a body may stand still, or who reads an answer.
-    pub idle_s_max: u64,
-    /// Appends that are read at once.
-    pub appends_max: usize,
-    /// Reads that are answered at once.
-    pub reads_max: usize,
-    /// Seconds that a request waits for its turn.
-    pub turn_s_max: u64,
-    /// Seconds of a query.
-    pub query_s_max: u64,
-    /// Bytes of memory of a query.
-    pub query_bytes_max: usize,
-    /// Rows of an answer.
-    pub query_rows_max: usize,
-    /// Seconds that requests under way have when the server ends.
-    pub drain_s_max: u64,
-}
-
-/// How trails are written. What is not said is as the trail's own default.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct WriterConfig {
-    /// The longest that a record waits for its seal, milliseconds.
-    pub seal_every_ms: Option<u64>,
-    /// The longest that a sealed record waits in the journal, seconds.
-    pub settle_every_s: Option<u64>,
-    /// Bytes in a trail's journal at most.
-    pub backlog_bytes_max: Option<u64>,
-}
-
-/// What goes to the log.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Log {
-    /// `json`, or `text` for people.
-    pub format: LogFormat,
-    /// How much: `error`, `warn`, `info`, `debug`.
-    pub level: LogLevel,
-}
-
-/// How a line of the log is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// One JSON object a line.
-    Json,
-    /// A line for people.
-    Text,
-}
-
-/// How much is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogLevel {
-    /// What failed.
-    Error,
-    /// And what should be looked at.
-    Warn,
-    /// And a line a request.
-    Info,
-    /// And what helps to find a fault.
-    Debug,
-}
-
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -158,36 +79,6 @@ impl Default for Config {
             writer: WriterConfig::default(),
             log: Log::default(),
         }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            body_bytes_max: 32 << 20,
-            unpacked_bytes_max: 32 << 20,
-            bytes_in_flight_max: 256 << 20,
-            batch_records_max: 10_000,
-            connections_max: 4096,
-            headers_max: 64,
-            header_bytes_max: 32 << 10,
-            header_s_max: 10,
-            body_s_max: 60,
-            idle_s_max: 15,
-            appends_max: 2 * std::thread::available_parallelism().map_or(2, usize::from),
-            reads_max: 16,
-            turn_s_max: 5,
-            query_s_max: 60,
-            query_bytes_max: 256 << 20,
-            query_rows_max: 1_000_000,
-            drain_s_max: 30,
-        }
-    }
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Log { format: LogFormat::Json, level: LogLevel::Info }
     }
 }
 
@@ -238,7 +129,7 @@ impl Config {
             set(&mut table, &name, &value)?;
         }
         let from = file.map_or_else(|| "the environment".to_owned(), |path| path.display().to_string());
-        let read = serde_path(table);
+        let read = config_of(table);
         read.map_err(|cause| ConfigError::Syntax { from, cause })
     }
 
@@ -270,129 +161,11 @@ impl Config {
     }
 }
 
-impl Limits {
-    fn check(&self) -> Result<(), ConfigError> {
-        within("limits.body_bytes_max", self.body_bytes_max as u64, 1 << 10, 1 << 30)?;
-        within("limits.unpacked_bytes_max", self.unpacked_bytes_max, 1 << 10, 1 << 30)?;
-        let least = (self.body_bytes_max as u64).saturating_add(self.unpacked_bytes_max);
-        within("limits.bytes_in_flight_max", self.bytes_in_flight_max as u64, least, 64 << 30)?;
-        within("limits.batch_records_max", self.batch_records_max as u64, 1, 10_000)?;
-        within("limits.connections_max", self.connections_max as u64, 1, 1 << 20)?;
-        within("limits.headers_max", self.headers_max as u64, 16, 1024)?;
-        within("limits.header_bytes_max", self.header_bytes_max as u64, 8 << 10, 1 << 20)?;
-        within("limits.header_s_max", self.header_s_max, 1, 300)?;
-        within("limits.body_s_max", self.body_s_max, 1, 3600)?;
-        within("limits.idle_s_max", self.idle_s_max, 1, 3600)?;
-        within("limits.appends_max", self.appends_max as u64, 1, 256)?;
-        within("limits.reads_max", self.reads_max as u64, 1, 256)?;
-        within("limits.turn_s_max", self.turn_s_max, 1, 300)?;
-        within("limits.query_s_max", self.query_s_max, 1, 3600)?;
-        within("limits.query_bytes_max", self.query_bytes_max as u64, 16 << 20, 64 << 30)?;
-        within("limits.query_rows_max", self.query_rows_max as u64, 1, 100_000_000)?;
-        within("limits.drain_s_max", self.drain_s_max, 1, 3600)
-    }
-
-    /// For how long who reads an answer may stand still.
-    pub fn stall(&self) -> Duration {
-        Duration::from_secs(self.idle_s_max)
-    }
-
-    /// What a query may use.
-    pub fn of_queries(&self) -> query::Limits {
-        query::Limits {
-            time: Duration::from_secs(self.query_s_max),
-            memory_bytes: self.query_bytes_max,
-            rows: self.query_rows_max,
-            ..query::Limits::default()
-        }
-    }
-}
-
-impl WriterConfig {
-    fn check(&self) -> Result<(), ConfigError> {
-        let set = |field, value: Option<u64>, min, max| value.map_or(Ok(()), |value| within(field, value, min, max));
-        set("writer.seal_every_ms", self.seal_every_ms, 1, 60_000)?;
-        set("writer.settle_every_s", self.settle_every_s, 1, 24 * 3600)?;
-        set("writer.backlog_bytes_max", self.backlog_bytes_max, 1 << 20, 1 << 40)
-    }
-
-    /// How a trail's writer works.
-    pub fn options(&self, limits: &Limits) -> trail::Options {
-        let default = trail::Options::default();
-        trail::Options {
-            seal_every: self.seal_every_ms.map_or(default.seal_every, Duration::from_millis),
-            settle_every: self.settle_every_s.map_or(default.settle_every, Duration::from_secs),
-            backlog_bytes_max: self.backlog_bytes_max.unwrap_or(default.backlog_bytes_max),
-            batch_records_max: limits.batch_records_max,
-            ..default
-        }
-    }
-}
-
 fn within(field: &'static str, value: u64, min: u64, max: u64) -> Result<(), ConfigError> {
     if (min..=max).contains(&value) {
         return Ok(());
     }
     Err(ConfigError::Field { field, what: format!("it is {value}; it must be from {min} to {max}") })
-}
-
-fn of_file(host: &host::Host, path: &std::path::Path) -> Result<toml::Table, ConfigError> {
-    let file = |cause: String| ConfigError::File { path: path.to_owned(), cause };
-    let bytes = host.read_if_there(path, "config").map_err(|error| file(error.to_string()))?;
-    let bytes = bytes.ok_or_else(|| file("it is not there".to_owned()))?;
-    if bytes.len() > FILE_BYTES_MAX {
-        return Err(file(format!("it has {} bytes, over the limit of {FILE_BYTES_MAX}", bytes.len())));
-    }
-    let text = String::from_utf8(bytes).map_err(|_| file("it is not text".to_owned()))?;
-    let table: Result<toml::Table, _> = text.parse();
-    let syntax = |error: toml::de::Error| ConfigError::Syntax {
-        from: path.display().to_string(),
-        cause: error.to_string().trim_end().to_owned(),
-    };
-    table.map_err(syntax)
-}
-
-/// Sets the field that a variable names: `ONRECORD_SERVE_LIMITS__READS_MAX=4`.
-fn set(table: &mut toml::Table, name: &str, value: &str) -> Result<(), ConfigError> {
-    let steps: Vec<String> = name[ENV_PREFIX.len()..].split("__").map(str::to_ascii_lowercase).collect();
-    let Some((field, tables)) = steps.split_last() else { return Ok(()) };
-    let mut table = table;
-    for step in tables {
-        let entry = table.entry(step.as_str()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        let toml::Value::Table(inner) = entry else {
-            return Err(ConfigError::Syntax { from: name.to_owned(), cause: format!("{step} is no table") });
-        };
-        table = inner;
-    }
-    // A number, `true`, a list: what TOML reads it as. Anything else is a text.
-    let read = format!("v = {value}").parse::<toml::Table>().ok().and_then(|mut read| read.remove("v"));
-    let value = read.filter(|read| !read.is_table()).unwrap_or_else(|| toml::Value::String(value.to_owned()));
-    table.insert(field.clone(), value);
-    Ok(())
-}
-
-/// The configuration in a table; a fault names its field, with the tables that it is in.
-fn serde_path(table: toml::Table) -> Result<Config, String> {
-    let whole = |table: &toml::Table| table.clone().try_into::<Config>();
-    let Err(error) = whole(&table) else { return whole(&table).map_err(|error| error.to_string()) };
-    // The parser tells the field of a text, not of values: each is tried alone.
-    for (name, value) in &table {
-        let alone = toml::Table::from_iter([(name.clone(), value.clone())]);
-        let Err(error) = whole(&alone) else { continue };
-        let inner = value.as_table().into_iter().flatten().find_map(|(field, value)| {
-            let required: &[&str] = match name.as_str() {
-                "tls" => &["cert", "key"],
-                "login" => &["issuer", "client_id", "redirect_url"],
-                _ => &[],
-            };
-            let mut fields = toml::Table::from_iter(required.iter().map(|&field| (field.to_owned(), "x".into())));
-            fields.insert(field.clone(), value.clone());
-            let alone = toml::Table::from_iter([(name.clone(), toml::Value::Table(fields))]);
-            whole(&alone).err().map(|error| format!("{name}.{field}: {}", error.message()))
-        });
-        return Err(inner.unwrap_or_else(|| format!("{name}: {}", error.message())));
-    }
-    Err(error.message().to_owned())
 }
 
 #[cfg(test)]

@@ -49,7 +49,9 @@ pub fn gaps(asked: Asked) -> Answering {
         if asked.grant()?.models != Names::All || asked.grant()?.tenants != Names::All {
             let what =
                 "a role that sees a part of the trail would see holes that are not there; ask with one that sees all";
-            return Err(Problem::new(Kind::Forbidden, what));
+            let problem = Problem::new(Kind::Forbidden, what);
+            asked.refused(&problem.told.detail, 1);
+            return Err(problem);
         }
         let now = asked.server.host.now_ns();
         let span = |name: &str| {

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use access::{Credential, Grant, Principal, Refused, Resource};
+use access::{Credential, Grant, Refused, Resource};
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use http::header::AUTHORIZATION;
@@ -123,19 +123,21 @@ fn admit(
     }
     let named = path.iter().find(|(name, _)| name == "trail").map(|(_, value)| server.trails.meant(value));
     let now = server.host.now_ns();
-    let note = |who: &Who, why: String| {
+    let on_record = |who: &Who, reason: String| {
         // A refusal is a record of the trail that was asked for, if it is there.
         let served = named.and_then(|name| server.trails.get(name));
         if let (Some(served), Need::Permission(permission)) = (served, route.need) {
-            served.clerk().refused(who.clone(), permission.name(), why);
+            served.clerk().refused(who.clone(), permission.name(), reason, 1);
         }
     };
     let refuse = |who: &Who, refused: &Refused| {
-        note(who, refused.to_string());
+        on_record(who, refused.to_string());
         told(refused, route)
     };
     let session = session(server, &parts.headers);
-    let principal = authenticate(server, &parts.headers, session, peer, now)?;
+    let credential = credential(&parts.headers, session, peer);
+    let credential = credential.inspect_err(|problem| on_record(who, problem.told.detail.clone()))?;
+    let principal = server.access.authenticate_from(peer.address, &credential, now);
     let principal = principal.map_err(|refused| refuse(who, &refused))?;
     who.id = Some(principal.id.clone());
     who.name = Some(principal.name.clone());
@@ -144,7 +146,7 @@ fn admit(
         let is_csrf = |csrf: &str| server.access.is_csrf(session, csrf);
         let own = server.login.as_ref().map_or("", |login| &login.origin);
         cross_site::check(&parts.method, &parts.headers, own, is_csrf).map_err(|why| {
-            note(who, why.to_string());
+            on_record(who, why.to_string());
             Problem::new(Kind::Forbidden, why.to_string())
         })?;
     }
@@ -177,29 +179,26 @@ fn session<'h>(server: &Server, headers: &'h HeaderMap) -> Option<&'h str> {
     login.session.of(headers)
 }
 
-/// Who asks: by its token, else by its session, else by its certificate.
-fn authenticate(
-    server: &Server,
-    headers: &HeaderMap,
-    session: Option<&str>,
-    peer: &Peer,
-    now: i64,
-) -> Result<Result<Principal, Refused>, Problem> {
+/// What a request shows of who asks: a token, else its session, else the certificate of its connection.
+fn credential<'r>(
+    headers: &'r HeaderMap,
+    session: Option<&'r str>,
+    peer: &'r Peer,
+) -> Result<Credential<'r>, Problem> {
     let mut given = headers.get_all(AUTHORIZATION).iter();
-    let credential = match (given.next(), given.next(), &peer.certificate) {
+    match (given.next(), given.next(), &peer.certificate) {
         (Some(value), None, _) => {
             let text = value.to_str().ok().and_then(|text| text.split_once(' '));
             let token = text.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
-            Credential::Bearer(token.ok_or_else(|| nobody("Authorization is not of the form: Bearer onr_…"))?)
+            Ok(Credential::Bearer(token.ok_or_else(|| nobody("Authorization is not of the form: Bearer onr_…"))?))
         }
+        (Some(_), Some(_), _) => Err(nobody("Authorization is there twice; send it once")),
         (None, _, certificate) => match (session, certificate) {
-            (Some(id), _) => Credential::Session(id),
-            (None, Some(der)) => Credential::Certificate { der },
-            (None, None) => return Err(nobody("no token came with the request; send Authorization: Bearer onr_…")),
+            (Some(id), _) => Ok(Credential::Session(id)),
+            (None, Some(der)) => Ok(Credential::Certificate { der }),
+            (None, None) => Err(nobody("no token came with the request; send Authorization: Bearer onr_…")),
         },
-        (Some(_), Some(_), _) => return Err(nobody("Authorization is there twice; send it once")),
-    };
-    Ok(server.access.authenticate_from(peer.address, &credential, now))
+    }
 }
 
 fn nobody(what: &str) -> Problem {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! connection ─► listen: TLS, limits of time and size; the one that is silent for longest makes room     connections
+//!      │          whose peer takes nothing of its answers is closed                   exchange, answered, watched
 //!      │
 //!      ▼
 //! router ─► guard: who asks ─► may they? (access) ─► the trail            table, routes: the one list of what there is
@@ -29,6 +30,7 @@
 
 pub mod access_record;
 mod acknowledger;
+mod answered;
 mod append;
 mod asked;
 mod body;
@@ -37,6 +39,7 @@ pub mod config;
 mod connections;
 mod cookie;
 mod cross_site;
+mod exchange;
 mod figures;
 mod guard;
 mod listen;
@@ -49,10 +52,12 @@ mod open;
 pub mod openapi;
 pub mod problem;
 pub mod reading;
+mod refusals;
 mod room;
 mod router;
 mod routes;
 mod rows;
+mod schemas;
 mod search;
 mod serve;
 mod served;
@@ -61,6 +66,7 @@ mod sql;
 mod table;
 mod tls;
 mod trails;
+mod watched;
 
 pub use config::Config;
 pub use cross_site::CSRF;

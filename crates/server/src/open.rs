@@ -46,7 +46,7 @@ pub fn metrics(asked: Asked) -> Answering {
 /// The description of everything that can be asked.
 pub fn description(_: Asked) -> Answering {
     Box::pin(async {
-        let text = openapi::text().map_err(|error| problem::internal(&error))?;
+        let text = openapi::text().map_err(|error| problem::internal(error))?;
         Ok(([(CONTENT_TYPE, JSON)], text).into_response())
     })
 }

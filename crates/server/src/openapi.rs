@@ -1,30 +1,55 @@
 //! The description of everything that can be asked, made from the table of routes: as OpenAPI 3.1, and as a page.
 
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 
 use http::Method;
 use serde_json::Value;
 use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
-use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
-    ComponentsBuilder, ContentBuilder, HttpMethod, InfoBuilder, OpenApi, OpenApiBuilder, PathsBuilder, Ref, RefOr,
-    Required, ResponseBuilder, Schema,
+    ComponentsBuilder, ContentBuilder, HeaderBuilder, HttpMethod, InfoBuilder, OpenApi, OpenApiBuilder, PathsBuilder,
+    Ref, RefOr, Required, ResponseBuilder, Schema,
 };
 
-use crate::problem::Kind;
+use crate::problem::{Kind, Problem};
 use crate::routes::ROUTES;
+use crate::schemas;
 use crate::table::{Form, Need, OTHERS, Route, Values};
 
 const TOKEN: &str = "token";
 const PROBLEM: &str = "Problem";
 
 /// Problems that any route may answer with.
-const ANYWHERE: [Kind; 6] = [Kind::Malformed, Kind::Timeout, Kind::TooMany, Kind::Busy, Kind::Internal, Kind::Damaged];
+const ANYWHERE: [Kind; 7] =
+    [Kind::Malformed, Kind::Timeout, Kind::TooLarge, Kind::TooMany, Kind::Busy, Kind::Internal, Kind::Damaged];
 
-/// The description as a document.
-pub fn document() -> OpenApi {
+/// The description, which is the same for every server of this version, and so made once.
+static TEXT: LazyLock<Result<String, serde_json::Error>> = LazyLock::new(|| Ok(described()?.to_string()));
+static PAGE: LazyLock<String> = LazyLock::new(made_page);
+
+/// The document as text.
+pub fn text() -> Result<&'static str, &'static serde_json::Error> {
+    TEXT.as_ref().map(String::as_str)
+}
+
+/// The description as a page.
+pub fn page() -> &'static str {
+    &PAGE
+}
+
+/// The document, with the shapes that bodies and answers have.
+fn described() -> Result<Value, serde_json::Error> {
+    let mut described = serde_json::to_value(document())?;
+    if let Some(known) = described.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
+        known.extend(schemas::all()?);
+    }
+    Ok(described)
+}
+
+fn document() -> OpenApi {
     let mut paths = PathsBuilder::new();
     for route in ROUTES.iter() {
         let method = if route.method == Method::POST { HttpMethod::Post } else { HttpMethod::Get };
@@ -40,11 +65,6 @@ pub fn document() -> OpenApi {
     OpenApiBuilder::new().info(info.build()).paths(paths.build()).components(Some(components)).build()
 }
 
-/// The document as text. It is the same for every server of this version.
-pub fn text() -> Result<String, serde_json::Error> {
-    document().to_json()
-}
-
 fn operation(route: &Route) -> OperationBuilder {
     let about = &route.about;
     let mut operation = OperationBuilder::new().operation_id(Some(about.id)).summary(Some(about.summary));
@@ -54,6 +74,10 @@ fn operation(route: &Route) -> OperationBuilder {
     for parameter in about.parameters.iter().filter(|parameter| parameter.name != OTHERS) {
         let schema = match parameter.values {
             Values::Text => of_type(Type::String),
+            Values::OneOf(values) => {
+                let object = ObjectBuilder::new().schema_type(SchemaType::new(Type::String));
+                RefOr::T(object.enum_values(Some(values.to_vec())).build().into())
+            }
             Values::Flag => of_type(Type::Boolean),
             Values::Number(max) => ObjectBuilder::new()
                 .schema_type(SchemaType::new(Type::Integer))
@@ -64,7 +88,9 @@ fn operation(route: &Route) -> OperationBuilder {
         };
         let example = match parameter.values {
             Values::Number(_) | Values::Flag => parameter.example.parse().ok(),
-            Values::Text => Some(Value::from(parameter.example)).filter(|_| !parameter.example.is_empty()),
+            Values::Text | Values::OneOf(_) => {
+                Some(Value::from(parameter.example)).filter(|_| !parameter.example.is_empty())
+            }
         };
         let built = ParameterBuilder::new().name(parameter.name).parameter_in(ParameterIn::Query);
         let built = built.required(Required::False).description(Some(parameter.says)).schema(Some(schema));
@@ -73,21 +99,35 @@ fn operation(route: &Route) -> OperationBuilder {
     if !about.bodies.is_empty() {
         let mut body = RequestBodyBuilder::new().required(Some(Required::True));
         for form in about.bodies {
-            body = body.content(form.media_type, content(form));
+            body = body.content(form.media_type, content(form, schemas::of_body(route)));
         }
         operation = operation.request_body(Some(body.build()));
     }
-    let mut answer = ResponseBuilder::new().description(about.answers.first().map_or("", |form| form.says));
+    let mut answer = told(about.answers.first().map_or("", |form| form.says));
     for form in about.answers {
-        answer = answer.content(form.media_type, content(form));
+        answer = answer.content(form.media_type, content(form, schemas::of_answer(route)));
+    }
+    if about.id == "proveRecord" {
+        answer = answer.header("OnRecord-Digest", header("The record's digest, which is the leaf", Type::String));
+        answer = answer.header("OnRecord-Log-Key", header("The log's key, as a C2SP vkey", Type::String));
     }
     operation = operation.response("200", answer.build());
     for kind in problems(route) {
-        let told = ContentBuilder::new().schema(Some(Ref::from_schema_name(PROBLEM)));
-        let told = told.example(Some(crate::problem::Problem::new(kind, "what happened; what to do").document()));
-        let response =
-            ResponseBuilder::new().description(kind.name()).content("application/problem+json", told.build());
+        let problem = Problem::new(kind, "what happened; what to do");
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(PROBLEM)));
+        let content = content.example(Some(problem.document())).build();
+        let mut response = told(kind.name()).content("application/problem+json", content);
+        if problem.retry_after_s.is_some() {
+            response = response.header("Retry-After", header("Seconds until it may be tried again", Type::Integer));
+        }
+        if kind == Kind::Unauthenticated {
+            response = response.header("WWW-Authenticate", header("How to say who asks", Type::String));
+        }
         operation = operation.response(kind.status().as_str(), response.build());
+    }
+    if about.id == "ready" {
+        let stopped = told("A trail takes no records").content("application/json", shape("Health"));
+        operation = operation.response("503", stopped.build());
     }
     match route.need {
         Need::Permission(permission) => {
@@ -102,6 +142,20 @@ fn operation(route: &Route) -> OperationBuilder {
     }
 }
 
+/// An answer that says what every answer says.
+fn told(description: &str) -> ResponseBuilder {
+    let id = header("The id of the request, in the server's log and in access records", Type::String);
+    ResponseBuilder::new().description(description).header("OnRecord-Request", id)
+}
+
+fn header(says: &str, kind: Type) -> utoipa::openapi::Header {
+    HeaderBuilder::new().description(Some(says)).schema(Some(of_type(kind))).build()
+}
+
+fn shape(name: &str) -> utoipa::openapi::Content {
+    ContentBuilder::new().schema(Some(Ref::from_schema_name(name))).build()
+}
+
 /// The problems that a route may answer with; one of several with the same status.
 fn problems(route: &Route) -> Vec<Kind> {
     let mut kinds = ANYWHERE.to_vec();
@@ -112,10 +166,13 @@ fn problems(route: &Route) -> Vec<Kind> {
         kinds.push(Kind::NotFound);
     }
     if !route.about.bodies.is_empty() {
-        kinds.extend([Kind::TooLarge, Kind::UnsupportedMediaType, Kind::NothingTaken]);
+        kinds.extend([Kind::UnsupportedMediaType, Kind::NothingTaken]);
+    }
+    if route.of_trail() {
+        kinds.push(Kind::Query);
     }
     if route.about.answers.len() > 1 {
-        kinds.extend([Kind::NotAcceptable, Kind::Query]);
+        kinds.push(Kind::NotAcceptable);
     }
     if route.about.id == "proveRecord" {
         kinds.push(Kind::NotYet);
@@ -148,15 +205,18 @@ fn of_type(kind: Type) -> RefOr<Schema> {
     RefOr::T(ObjectBuilder::new().schema_type(SchemaType::new(kind)).build().into())
 }
 
-fn content(form: &Form) -> utoipa::openapi::Content {
+fn content(form: &Form, shape: Option<&str>) -> utoipa::openapi::Content {
     let is_json = form.media_type == "application/json";
     let example = match serde_json::from_str(form.example) {
         Ok(value) if is_json => Some(value),
         _ => Some(Value::from(form.example)).filter(|_| !form.example.is_empty()),
     };
     let builder = ContentBuilder::new().example(example);
-    // A record may be an object or an array of them: no type is said where several are taken.
-    if is_json { builder.build() } else { builder.schema(Some(of_type(Type::String))).build() }
+    match (is_json, shape) {
+        (true, Some(shape)) => builder.schema(Some(Ref::from_schema_name(shape))).build(),
+        (true, None) => builder.build(),
+        (false, _) => builder.schema(Some(of_type(Type::String))).build(),
+    }
 }
 
 fn problem() -> RefOr<Schema> {
@@ -167,6 +227,8 @@ fn problem() -> RefOr<Schema> {
     let types: Vec<String> =
         Kind::all().map(|kind| format!("{}{}", crate::problem::TYPE_PREFIX, kind.name())).collect();
     let kind = ObjectBuilder::new().schema_type(SchemaType::new(Type::String)).enum_values(Some(types));
+    let errors =
+        ArrayBuilder::new().items(Ref::from_schema_name("RecordError")).description(Some("Of a batch")).build();
     let object = ObjectBuilder::new()
         .description(Some("RFC 9457"))
         .property("type", RefOr::T(Schema::from(kind.build())))
@@ -175,6 +237,7 @@ fn problem() -> RefOr<Schema> {
         .property("detail", text("What happened, to what"))
         .property("hint", text("What to do"))
         .property("field", text("The path of the field, or the name of the parameter, at fault"))
+        .property("errors", RefOr::T(Schema::from(errors)))
         .required("type")
         .required("title")
         .required("status")
@@ -182,8 +245,7 @@ fn problem() -> RefOr<Schema> {
     RefOr::T(Schema::from(object.build()))
 }
 
-/// The description as a page.
-pub fn page() -> String {
+fn made_page() -> String {
     let mut page = String::from(HEAD);
     for route in ROUTES.iter() {
         let about = &route.about;
@@ -252,7 +314,7 @@ mod tests {
 
     #[test]
     fn every_route_is_described_once_and_with_an_example() {
-        let document: Value = serde_json::from_str(&text().unwrap()).unwrap();
+        let document: Value = serde_json::from_str(text().unwrap()).unwrap();
         assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
         let ids: BTreeSet<&str> = ROUTES.iter().map(|route| route.about.id).collect();
         assert_eq!(ids.len(), ROUTES.len());
@@ -269,6 +331,38 @@ mod tests {
         }
         assert_eq!(document["paths"]["/v1/trails/{trail}/sql"]["post"]["security"], json!([{"token": []}]));
         assert_eq!(document["paths"]["/health/live"]["get"]["security"], Value::Null);
+    }
+
+    /// Every shape that is named is there, and every JSON body and answer has one.
+    #[test]
+    fn shapes_are_named_and_there() {
+        let document = described().unwrap();
+        let known = document["components"]["schemas"].as_object().unwrap();
+        let text = document.to_string();
+        let named: BTreeSet<&str> =
+            text.split("#/components/schemas/").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        assert_eq!(named, known.keys().map(String::as_str).collect());
+        for route in ROUTES.iter().filter(|route| route.about.id != "openapi") {
+            let json = |forms: &[Form]| forms.iter().any(|form| form.media_type == "application/json");
+            assert_eq!(json(route.about.bodies), schemas::of_body(route).is_some(), "{}", route.path);
+            assert_eq!(json(route.about.answers), schemas::of_answer(route).is_some(), "{}", route.path);
+        }
+    }
+
+    /// I12: who asks needs no token, and so it costs nothing to answer.
+    #[test]
+    fn the_description_is_made_once() {
+        assert!(std::ptr::eq(text().unwrap(), text().unwrap()) && std::ptr::eq(page(), page()));
+    }
+
+    #[test]
+    fn kinds_are_those_of_records() {
+        let document = described().unwrap();
+        let kinds: Vec<&str> = record::Kind::all().map(record::Kind::name).collect();
+        assert_eq!(document["components"]["schemas"]["Record"]["properties"]["kind"]["enum"], json!(kinds));
+        let asked = &document["paths"]["/v1/trails/{trail}/records"]["get"]["parameters"];
+        let kind = asked.as_array().unwrap().iter().find(|parameter| parameter["name"] == "kind").unwrap();
+        assert_eq!(kind["schema"]["enum"], json!([&["all"], &kinds[..]].concat()));
     }
 
     #[test]

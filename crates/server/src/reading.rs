@@ -20,7 +20,11 @@ use crate::access_record::{self, Counts, Outcome, Who};
 use crate::asked::Asked;
 use crate::clerk::ToClerk;
 use crate::problem::{self, Problem};
+use crate::room::{Held, Room};
 use crate::served::Served;
+
+/// Bytes of a whole answer that are handed over at once, so that it is seen how much of it was taken.
+const SLICE_BYTES: usize = 64 << 10;
 
 /// The right to look at what records hold, once, for one answer.
 pub struct Reading {
@@ -30,6 +34,7 @@ pub struct Reading {
     /// One of the reads that may be answered at once; the work takes it along, so that it is not free while the work of
     /// someone who went away goes on.
     turn: Option<OwnedSemaphorePermit>,
+    room: Room,
 }
 
 impl Reading {
@@ -52,7 +57,8 @@ impl Reading {
             Ok(Ending { clerk: by.clerk(), who, action, begin, counts })
         });
         let ending = ending.await.map_err(|error| problem::internal(&error))??;
-        Ok(Reading { served, policy: grant.policy.clone(), ending, turn: Some(turn) })
+        let room = asked.server.room.clone();
+        Ok(Reading { served, policy: grant.policy.clone(), ending, turn: Some(turn), room })
     }
 
     /// The trail as it stands, as this reader may see it.
@@ -79,10 +85,15 @@ impl Reading {
         problem.into_response()
     }
 
-    /// An answer that is there whole.
+    /// An answer that is there whole. It has its share of the memory of requests until the last of it is
+    /// handed over (I12).
     pub fn reply(mut self, headers: HeaderMap, bytes: Bytes, rows: u64) -> Response {
+        let mut held = self.room.hold();
+        if let Err(full) = held.more(bytes.len()) {
+            return self.fail(full);
+        }
         self.ending.counts.status = StatusCode::OK.as_u16();
-        let inner = Inner::Whole { bytes: Some(bytes), rows };
+        let inner = Inner::Whole { bytes, rows, _held: held };
         told(headers, Telling { inner, ending: self.ending })
     }
 
@@ -118,7 +129,7 @@ pub type Said = Result<Option<Piece>, Broken>;
 pub struct Broken;
 
 enum Inner {
-    Whole { bytes: Option<Bytes>, rows: u64 },
+    Whole { bytes: Bytes, rows: u64, _held: Held },
     Pieces(mpsc::Receiver<Said>),
     Ended,
 }
@@ -138,14 +149,15 @@ impl hyper::body::Body for Telling {
         let counts = &mut this.ending.counts;
         let (bytes, rows) = match &mut this.inner {
             Inner::Ended => return Poll::Ready(None),
-            Inner::Whole { bytes, rows } => {
-                let handed = (bytes.take(), *rows);
+            Inner::Whole { bytes, .. } if bytes.len() > SLICE_BYTES => {
+                // What is counted is what was taken: the rows with the last of it.
+                (bytes.split_to(SLICE_BYTES), 0)
+            }
+            Inner::Whole { bytes, rows, .. } => {
+                let handed = (std::mem::take(bytes), *rows);
                 this.inner = Inner::Ended;
                 counts.outcome = Outcome::Done;
-                match handed {
-                    (Some(bytes), rows) => (bytes, rows),
-                    (None, _) => return Poll::Ready(None),
-                }
+                handed
             }
             Inner::Pieces(pieces) => match std::task::ready!(pieces.poll_recv(cx)) {
                 Some(Ok(Some(piece))) => (piece.bytes, piece.rows),
@@ -177,7 +189,7 @@ impl hyper::body::Body for Telling {
 
     fn size_hint(&self) -> SizeHint {
         match &self.inner {
-            Inner::Whole { bytes, .. } => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Inner::Whole { bytes, .. } => SizeHint::with_exact(bytes.len() as u64),
             Inner::Ended => SizeHint::with_exact(0),
             Inner::Pieces(_) => SizeHint::default(),
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::RawPathParams;
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, on};
 use http::{HeaderName, HeaderValue, Method, Request};
@@ -21,9 +22,13 @@ pub fn router(server: &Arc<Server>) -> Router {
     let mut router = Router::new();
     for route in ROUTES.iter() {
         let server = Arc::clone(server);
-        let answer = move |path: RawPathParams, request: Request<Body>| {
-            let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-            guard::answer(Arc::clone(&server), route, path, request)
+        let answer = move |path: Result<RawPathParams, RawPathParamsRejection>, request: Request<Body>| {
+            let server = Arc::clone(&server);
+            async move {
+                let Ok(path) = path else { return no_text().into_response() };
+                let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+                guard::answer(server, route, path, request).await
+            }
         };
         let filter = if route.method == Method::POST { MethodFilter::POST } else { MethodFilter::GET };
         router = router.route(route.path, on(filter, answer));
@@ -41,6 +46,10 @@ pub fn router(server: &Arc<Server>) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(header("x-content-type-options", "nosniff"))
         .layer(header("referrer-policy", "no-referrer"))
+}
+
+fn no_text() -> Problem {
+    Problem::new(Kind::Malformed, "the path is not UTF-8 text once its percent signs are read")
 }
 
 /// A bug of ours ends one answer, and not the server.

@@ -40,6 +40,10 @@ const fn text(name: &'static str, says: &'static str, example: &'static str) -> 
     Parameter { name, says, values: Values::Text, example }
 }
 
+const fn one_of(name: &'static str, says: &'static str, values: &'static [&'static str]) -> Parameter {
+    Parameter { name, says, values: Values::OneOf(values), example: values[0] }
+}
+
 const fn flag(name: &'static str, says: &'static str) -> Parameter {
     Parameter { name, says, values: Values::Flag, example: "true" }
 }
@@ -50,11 +54,27 @@ const fn form(media_type: &'static str, says: &'static str, example: &'static st
 
 const A_RECORD: &str = r#"{"id":"0190a5c2-7b1e-7c3a-9d55-1f0f5a6b7c8d","model":{"name":"credit-risk","version":"1.2.0"},"inputs":{"income":42000},"output":{"score":0.37,"decision":"deny"},"result":{"class":"deny","adverse":true}}"#;
 
+const KINDS: &[&str] = &[
+    "all",
+    "decision",
+    "explanation",
+    "outcome",
+    "oversight",
+    "model",
+    "access",
+    "summary",
+    "gap",
+    "producer",
+    "config",
+    "erasure",
+    "hold",
+];
+
 const APPEND: About = About {
     id: "appendRecords",
     summary: "Put records on the trail. Those that are records are taken, the others are told by position (from 0).",
     parameters: &[
-        text("wait", "sealed: answer once everything is under a signed checkpoint, with proofs", "sealed"),
+        one_of("wait", "Answer once everything is under a signed checkpoint, with proofs", &["sealed"]),
         flag("import", "Take ids of any age, and wait for room in the journal"),
     ],
     bodies: &[
@@ -84,7 +104,7 @@ const SEARCH: About = About {
     id: "searchRecords",
     summary: "Find records, newest first.",
     parameters: &[
-        text("kind", "The kind of record, or all; decision if it is not said", "decision"),
+        one_of("kind", "The kind of record, or all; decision if it is not said", KINDS),
         text("model", "The model's name", "credit-risk"),
         text("version", "The model's version", "1.2.0"),
         text("subject", "Whom it is about: subject.id", "customer-991"),

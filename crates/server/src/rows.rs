@@ -201,7 +201,9 @@ fn pieces(
     while let Some(batch) = next {
         page.batch(&rows.shown(batch), outlet)?;
         next = answer.next().transpose().map_err(|error| {
-            tracing::warn!(error = error.to_string(), "an answer broke off");
+            // What kind of error, and not its words: these may hold a value of a record.
+            let problem = Problem::from(error).kind.name();
+            tracing::warn!(problem, "an answer broke off");
             Stop::Broken
         })?;
     }

@@ -8,7 +8,6 @@ use std::time::Duration;
 use access::{Access, Assignment, Names, Role, TokenSpec, TokenText};
 use host::Host;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use trail::KeyFolder;
@@ -107,7 +106,7 @@ pub async fn start(host: &Host, config: Config, keys: &KeyFolder) -> Result<(Run
     let address = config.listen;
     // Before the trails: a second server is told so, and not that a trail is held.
     let refused = |cause| StartError::Listen { address, cause };
-    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let listener = listen::bind(address).map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?;
     let (dir, metrics) = (config.dir.clone().unwrap_or_default(), Arc::new(Metrics::new()));
     let trails = Trails::open(host, &dir, &config, keys, &metrics)?;

@@ -77,6 +77,8 @@ pub struct Parameter {
 pub enum Values {
     /// Text.
     Text,
+    /// One of these.
+    OneOf(&'static [&'static str]),
     /// An integer from 1 to this.
     Number(usize),
     /// True or false.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::place::Place;
 use crate::told;
 
-const CANARY: &str = "canary7f3a";
+pub const CANARY: &str = "canary7f3a";
 
 fn records() -> String {
     (0..300u64)
@@ -24,7 +24,8 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-fn with_canary(place: &Place) -> Vec<PathBuf> {
+/// The files of a place that say it in clear.
+pub fn with_canary(place: &Place) -> Vec<PathBuf> {
     let mut found = Vec::new();
     files(&place.path(""), &mut found);
     let holds =

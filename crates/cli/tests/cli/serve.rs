@@ -1,81 +1,10 @@
 //! A server and the command that asks it: the real binary on both sides.
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use access::{Access, Assignment, Names, Role, TokenSpec};
-use host::Host;
-use trail::{Folder, KeyFolder, Reader};
-
-use crate::place::{GERMAN_CREDIT, Place, Run, decision, plain, signal};
+use crate::place::{GERMAN_CREDIT, Place, Run, decision, plain};
 use crate::told;
-
-/// A server that runs, over the folder `served` of a place.
-struct Up<'p> {
-    place: &'p Place,
-    child: Child,
-    base: String,
-    said: String,
-}
-
-impl<'p> Up<'p> {
-    fn start(place: &'p Place) -> Up<'p> {
-        let mut command = place.command(&["serve", "--dir", "served", "--listen", "127.0.0.1:0"]);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        let mut said = String::new();
-        let base = loop {
-            let mut line = String::new();
-            if out.read_line(&mut line).unwrap() == 0 {
-                let mut why = String::new();
-                child.stderr.take().unwrap().read_to_string(&mut why).unwrap();
-                panic!("it does not start: {said}{why}");
-            }
-            said += &line;
-            if let Some(base) = line.strip_prefix("listening on ") {
-                break base.trim().to_owned();
-            }
-        };
-        // Whatever is logged is read, so that the server never waits for it.
-        let mut err = child.stderr.take().unwrap();
-        std::thread::spawn(move || std::io::copy(&mut err, &mut std::io::sink()));
-        Up { place, child, base, said }
-    }
-
-    fn run(&self, token: &str, args: &[&str]) -> Run {
-        let output = self.place.command(args).env("ONRECORD_TOKEN", token).output().unwrap();
-        self.place.of(output)
-    }
-
-    fn run_on(&self, token: &str, args: &[&str], stdin: &str) -> Run {
-        self.place.write("stdin", stdin);
-        let file = std::fs::File::open(self.place.path("stdin")).unwrap();
-        let output = self.place.command(args).env("ONRECORD_TOKEN", token).stdin(file).output().unwrap();
-        self.place.of(output)
-    }
-
-    fn end(mut self) -> i32 {
-        signal(&self.child, "TERM");
-        self.child.wait().unwrap().code().unwrap_or(-1)
-    }
-}
-
-impl Drop for Up<'_> {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn token(place: &Place, role: &str) -> String {
-    let host = Host::system();
-    let access = Access::open(&host, place.path("served")).unwrap();
-    let assignment = Assignment::new(Role::new(role).unwrap(), Names::All);
-    let spec = TokenSpec { name: role.to_owned(), assignment };
-    access.tokens().create(spec, "test", host.now_ns()).unwrap().1.reveal().to_owned()
-}
+use crate::up::{Up, token};
 
 /// What was said, without what differs from run to run.
 fn steady(run: &Run, up: &Up<'_>) -> String {
@@ -186,95 +115,6 @@ fn a_configuration_is_checked_by_the_names_of_its_fields() {
     told!(place.run(&["serve", "--check", "--config", "onrecord.toml", "--listen", "0.0.0.0:7411"]));
     told!(place.run(&["serve", "--check", "--dir", "trail"]));
     told!(place.run(&["serve", "--check"]));
-}
-
-/// I1, T25, T27: a server that is killed while many write and read has lost no record that it acknowledged, and shown
-/// nothing that is not on record.
-#[test]
-fn a_killed_server_has_kept_what_it_acknowledged() {
-    let long = std::env::var_os("ONRECORD_TEST_LONG").is_some();
-    let (rounds, clients, span) =
-        if long { (20, 64, Duration::from_secs(3)) } else { (2, 12, Duration::from_millis(700)) };
-    let place = Place::new();
-    assert_eq!(place.run(&["init", "served/default"]).code, 0);
-    let (writer, auditor) = (token(&place, "writer"), token(&place, "auditor"));
-    let next = AtomicU32::new(0);
-    let mut kept = Vec::new();
-    let mut answered = 0;
-    for _ in 0..rounds {
-        let up = Up::start(&place);
-        let stop = AtomicBool::new(false);
-        let (acknowledged, read) = std::thread::scope(|scope| {
-            let send = || {
-                let client = reqwest::blocking::Client::new();
-                let mut acknowledged = Vec::new();
-                while !stop.load(Ordering::Acquire) {
-                    let first = next.fetch_add(3, Ordering::Relaxed);
-                    let lines: String = (first..first + 3).map(of_today).collect();
-                    let request = client.post(format!("{}/v1/trails/default/records", up.base)).bearer_auth(&writer);
-                    let request = request.header("content-type", "application/x-ndjson").body(lines);
-                    match request.send().and_then(|response| response.error_for_status()?.text()) {
-                        Ok(told) => acknowledged.extend(ids_in(&told)),
-                        Err(_) => break,
-                    }
-                }
-                acknowledged
-            };
-            let look = || {
-                let client = reqwest::blocking::Client::new();
-                let mut read = 0;
-                while !stop.load(Ordering::Acquire) {
-                    let request =
-                        client.get(format!("{}/v1/trails/default/records?limit=5", up.base)).bearer_auth(&auditor);
-                    match request.send().and_then(|response| response.error_for_status()?.text()) {
-                        Ok(_) => read += 1,
-                        Err(_) => break,
-                    }
-                }
-                read
-            };
-            let senders: Vec<_> = (0..clients).map(|_| scope.spawn(send)).collect();
-            let reader = scope.spawn(look);
-            std::thread::sleep(span);
-            signal(&up.child, "KILL");
-            stop.store(true, Ordering::Release);
-            let acknowledged: Vec<String> = senders.into_iter().flat_map(|sender| sender.join().unwrap()).collect();
-            (acknowledged, reader.join().unwrap())
-        });
-        assert!(!acknowledged.is_empty());
-        kept.extend(acknowledged);
-        answered += read;
-    }
-    let up = Up::start(&place);
-    assert_eq!(up.end(), 0);
-    let folder = Folder::new(place.path("served/default")).with_keys(&KeyFolder(place.path("keys")));
-    let snapshot = Reader::new(&Host::system(), &folder).snapshot().unwrap();
-    assert_eq!(snapshot.sealed(), snapshot.end());
-    let mut there = std::collections::BTreeSet::new();
-    let mut begins = 0;
-    for index in 0..snapshot.end() {
-        let found = snapshot.get(index).unwrap().unwrap();
-        assert!(there.insert(found.stored.stamp.id.to_string()), "record {index} is there twice");
-        let json = record::to_json(&found.stored).unwrap();
-        begins += usize::from(json.contains("\"event\":\"begin\""));
-    }
-    for id in &kept {
-        assert!(there.contains(id), "{id} was acknowledged, and is not there");
-    }
-    assert!(begins >= answered, "{answered} answers, and {begins} reads on record");
-    assert_eq!(place.run(&["verify", "served/default"]).code, 0);
-}
-
-/// A decision whose id is of these days, as those of live services are.
-fn of_today(number: u32) -> String {
-    let day = Host::system().now_ns() / 86_400_000_000_000 * 86_400_000;
-    let hex = format!("{day:012x}");
-    decision(number).replace("0190a5c2-7b1e", &format!("{}-{}", &hex[..8], &hex[8..]))
-}
-
-fn ids_in(told: &str) -> Vec<String> {
-    let told: serde_json::Value = serde_json::from_str(told).unwrap();
-    told["receipts"].as_array().unwrap().iter().map(|receipt| receipt["id"].as_str().unwrap().to_owned()).collect()
 }
 
 /// A server that is told to end does, and soon, with a client that only holds the line.

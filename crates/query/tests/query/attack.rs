@@ -168,6 +168,14 @@ fn each_limit_is_an_error_that_names_it() {
     let mut answer = view.sql("SELECT index FROM events").unwrap();
     assert_eq!(answer.by_ref().map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 7);
     assert!(answer.is_cut());
+    // Planning them has no end that a limit on time would bring.
+    for sql in [
+        format!("SELECT 1{}", " UNION ALL SELECT 1".repeat(200)),
+        format!("SELECT 1 FROM events{}", ", events".repeat(200)),
+    ] {
+        let error = short.error(&sql);
+        assert!(error.starts_with("the query needs more than the number of SELECTs and tables of 200"), "{error}");
+    }
     let exact = view.sql("SELECT index FROM events LIMIT 7").unwrap();
     let mut exact = exact;
     assert_eq!(exact.by_ref().map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 7);

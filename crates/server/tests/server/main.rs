@@ -3,11 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 #![allow(clippy::disallowed_methods, reason = "tests make files as users do, and wait by the clock")]
 
+mod clock;
+mod frames;
 mod hostile;
 mod log;
 mod masks;
 mod place;
 mod readers;
+mod refusals;
+mod stalled;
 mod story;
 mod tls;
 mod who;

@@ -204,9 +204,11 @@ async fn a_server_that_ends_loses_nothing() {
     let writer = place.token("writer", "default");
     let up = place.up().await;
     let (client, base) = (up.client.clone(), up.base.clone());
+    let answers = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let sending: Vec<_> = (0..8)
         .map(|sender| {
             let (client, base, writer) = (client.clone(), base.clone(), writer.clone());
+            let answers = std::sync::Arc::clone(&answers);
             tokio::spawn(async move {
                 let mut acknowledged = Vec::new();
                 for number in 0.. {
@@ -214,7 +216,10 @@ async fn a_server_that_ends_loses_nothing() {
                     let request = client.post(format!("{base}/v1/trails/default/records")).bearer_auth(&writer);
                     let request = request.header("content-type", "application/json").body(decision(number));
                     match request.send().await {
-                        Ok(response) if response.status() == 200 => acknowledged.push(number),
+                        Ok(response) if response.status() == 200 => {
+                            acknowledged.push(number);
+                            answers.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                        }
                         _ => break,
                     }
                 }
@@ -222,7 +227,8 @@ async fn a_server_that_ends_loses_nothing() {
             })
         })
         .collect();
-    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    let enough = || (answers.load(std::sync::atomic::Ordering::Relaxed) > 16).then_some(());
+    crate::place::until("some answers", async || enough()).await;
     up.down().await;
     let mut all = Vec::new();
     for sender in sending {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use reqwest::{Certificate, Client, Identity};
 use server::config::Tls;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::place::{Place, decision};
 
@@ -41,6 +42,7 @@ async fn a_service_is_known_by_its_certificate() {
     }
     let mut config = place.config();
     let file = |name: &str| place.dir().join("tls").join(name);
+    config.limits.header_s_max = 2;
     config.tls = Some(Tls {
         cert: file("cert.pem"),
         key: file("key.pem"),
@@ -79,6 +81,12 @@ async fn a_service_is_known_by_its_certificate() {
     assert_eq!((stats.status().as_u16(), stats.version()), (200, reqwest::Version::HTTP_2));
     // Without TLS there is no answer.
     assert!(Client::new().get(up.base.replace("https", "http")).send().await.is_err());
+    // I12: a handshake that is begun and not gone on with ends in the time that there is for it.
+    let address = up.base.strip_prefix("https://").unwrap();
+    let mut silent = tokio::net::TcpStream::connect(address).await.unwrap();
+    silent.write_all(&[0x16, 0x03, 0x01, 0x02, 0x00]).await.unwrap();
+    let read = tokio::time::timeout(Duration::from_secs(30), silent.read_to_end(&mut Vec::new())).await;
+    assert!(read.is_ok(), "a handshake stays open");
     up.down().await;
     place.write("tls/key.pem", "no key");
     let error = server::check(&place.host, &config).unwrap_err().to_string();
