@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use arrow_array::Array as _;
 use arrow_array::cast::AsArray as _;
@@ -14,7 +15,7 @@ use tlog::Prover;
 use trail::Snapshot;
 
 use crate::error::ExportError;
-use crate::folder::{Digesting, Temporary, parent, sha256, sum_line};
+use crate::folder::{Digesting, Temporary, is_free, parent, sha256, sum_line};
 use crate::framed;
 use crate::manifest::{ColumnEntry, FORMAT, FileEntry, Filter, HASHES, MANIFEST, Manifest, RECORDS, RowFormat, SUM};
 use crate::rows::{BATCH_ROWS, Rows};
@@ -40,11 +41,40 @@ pub struct Order {
     pub file_rows: u64,
     /// Whom it is encrypted to, file by file; nobody: it is left open.
     pub recipients: Vec<Recipient>,
+    /// Bytes of its records, and of its rows, at most.
+    pub bytes_max: u64,
 }
 
 impl Order {
     /// Rows of a file unless it is said otherwise.
     pub const FILE_ROWS: u64 = 1_000_000;
+
+    /// All of a record.
+    pub const EVERYTHING: [&str; 23] = [
+        "index",
+        "id",
+        "kind",
+        "time",
+        "time_ns",
+        "time_source",
+        "received",
+        "about",
+        "clock:json",
+        "producer:json",
+        "trace:json",
+        "model:json",
+        "result:json",
+        "sampling:json",
+        "profile",
+        "error",
+        "inputs_withheld",
+        "subject:json",
+        "inputs:json",
+        "parameters:json",
+        "output:json",
+        "explanation:json",
+        "context:json",
+    ];
 }
 
 /// An export that was made.
@@ -65,99 +95,136 @@ pub fn write(
     target: &Path,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Exported, ExportError> {
-    let is_empty = |target: &Path| std::fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_none());
-    if target.symlink_metadata().is_ok() && !is_empty(target) {
+    if !is_free(target) {
         return Err(ExportError::Taken(target.to_owned()));
     }
-    let snapshot = view.snapshot();
-    let size = snapshot.checkpoint().map(|_| snapshot.sealed()).ok_or(ExportError::NotSealed)?;
-    let search = Search { below: Some(size), columns: vec!["index".to_owned()], ..order.search.clone() };
-    let columns = view.record_columns(&order.columns)?;
-    let (started_ns, started) = (host.now_ns(), host.monotonic());
-    let matched = matched(&view.clone().at(started_ns), &search)?;
+    let plan = Plan::of(host, view, order)?;
     let cannot = |cause: std::io::Error| ExportError::Write { path: target.to_owned(), cause: cause.to_string() };
     host.create_dir_all(parent(target), "export")?;
     let temporary = Temporary::beside(target).map_err(cannot)?;
-    let complete = !search.is_narrowed() && search.limit == Search::EVERY;
-    let mut parts: Vec<Part> = columns.iter().filter_map(RecordColumn::part).collect();
-    parts.sort_unstable();
-    parts.dedup();
-    let wanted = Wanted { matched: &matched, complete, size, kind: search.kind, parts: &parts };
-    let total = 2 * if complete { size } else { matched.len() as u64 };
-    let mut done = 0;
-    let mut step = || {
-        done += 1;
-        progress(done, total);
-    };
-    let spool = Spool::fill(host, snapshot, &wanted, &temporary.path(), &mut step)?;
-    let seal = Seal::new(&order.recipients);
-    let mut files = Files::new(host, &seal, temporary.path(), order.format, &columns, order.file_rows)?;
-    let mut entries = EntriesAhead { snapshot, digests: Vec::new(), first: 0, size };
-    for item in spool.items() {
-        let (index, item) = item.map_err(cannot)?;
-        let record = Disclosed::read(&item).map_err(|_| ExportError::Changed { index })?;
-        if record.digest() != entries.digest(index)? {
-            return Err(ExportError::Changed { index });
-        }
-        let is_row = search.kind.is_none_or(|kind| kind == record.stamp.kind);
-        files.take(&item, record, is_row)?;
-        step();
-    }
-    let written = files.finish(snapshot, &spool, size)?;
-    if written.rows != matched.len() as u64 {
-        return Err(ExportError::Unsound("another number of records matches than was found".to_owned()));
-    }
-    let asking = Asking {
-        asked: order.asked,
-        run: search.to_sql()?,
-        search: Some(&search),
-        started_ns,
-        took: host.monotonic().saturating_sub(started),
-        returned: written.rows,
-        cut: false,
-    };
-    let evidence = view.clone().at(started_ns).evidence(asking)?;
-    let manifest = Manifest {
-        onrecord_export: FORMAT,
-        evidence,
-        filter: Filter::of(&search),
-        complete,
-        format: order.format,
-        rows: written.rows,
-        records: written.records,
-        parts: parts.iter().map(|part| part.name().to_owned()).collect(),
-        columns: written.columns,
-        fields: written.dictionary.entries(),
-        fields_left_off: written.dictionary.is_full(),
-        files: written.files,
-    };
-    let bytes = manifest.to_bytes().map_err(|error| ExportError::Unsound(error.to_string()))?;
-    let digest = sha256(&bytes);
-    let folder = temporary.path();
-    let sum = sum_line(&digest);
-    seal.put(host, &folder, MANIFEST, &bytes)?;
-    seal.put(host, &folder, SUM, sum.as_bytes())?;
-    if seal.is_closed() {
-        let small = [(MANIFEST, bytes.len() as u64, digest.clone()), (SUM, sum.len() as u64, sha256(sum.as_bytes()))];
-        read_back_sealed(&seal, &folder, &manifest, &small)?;
-    } else {
-        read_back(host, &folder)?;
-    }
-    host.sync_dir(&folder, "export")?;
-    host.rename(&folder, target, "export")?;
-    temporary.keep();
-    host.sync_dir(parent(target), "export")?;
-    Ok(Exported { manifest, digest })
+    let seal = Seal::new(&plan.order.recipients);
+    let exported = plan.fill(host, view, &seal, &temporary.path(), progress)?;
+    temporary.replace(host, target)?;
+    Ok(exported)
 }
 
-/// Nothing leaves that does not check.
-fn read_back(host: &Host, folder: &Path) -> Result<(), ExportError> {
-    let report = verify(host, folder, &Outside::default(), &mut |_, _| {});
-    let report = report.map_err(|error| ExportError::Unsound(error.to_string()))?;
-    match report.findings.first() {
-        Some(finding) => Err(ExportError::Unsound(finding.what.clone())),
-        None => Ok(()),
+/// What is exported, found and not written yet.
+pub(crate) struct Plan {
+    pub order: Order,
+    /// The search, so that whoever sees everything finds the same by it.
+    search: Search,
+    columns: Vec<RecordColumn>,
+    matched: Vec<u64>,
+    size: u64,
+    started_ns: i64,
+    started: Duration,
+}
+
+impl Plan {
+    pub(crate) fn of(host: &Host, view: &View, order: Order) -> Result<Plan, ExportError> {
+        let snapshot = view.snapshot();
+        let size = snapshot.checkpoint().map(|_| snapshot.sealed()).ok_or(ExportError::NotSealed)?;
+        let search = Search { below: Some(size), columns: vec!["index".to_owned()], ..order.search.clone() };
+        // What a policy hides is told in the query, so that an export claims no more than it holds.
+        let search = view.repeatable(&search)?;
+        let columns = view.record_columns(&order.columns)?;
+        let (started_ns, started) = (host.now_ns(), host.monotonic());
+        let matched = matched(&view.clone().at(started_ns), &search)?;
+        Ok(Plan { order, search, columns, matched, size, started_ns, started })
     }
+
+    /// Writes all of it to a folder, and checks it.
+    pub(crate) fn fill(
+        &self,
+        host: &Host,
+        view: &View,
+        seal: &Seal,
+        folder: &Path,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Exported, ExportError> {
+        let (snapshot, search, size) = (view.snapshot(), &self.search, self.size);
+        let cannot = |cause: std::io::Error| ExportError::Write { path: folder.to_owned(), cause: cause.to_string() };
+        let complete = !search.is_narrowed() && search.limit == Search::EVERY;
+        let mut parts: Vec<Part> = self.columns.iter().filter_map(RecordColumn::part).collect();
+        parts.sort_unstable();
+        parts.dedup();
+        let wanted = Wanted { matched: &self.matched, complete, size, kind: search.kind, parts: &parts };
+        let total = 2 * if complete { size } else { self.matched.len() as u64 };
+        let mut done = 0;
+        let mut step = || {
+            done += 1;
+            progress(done, total);
+        };
+        let spool = Spool::fill(host, snapshot, &wanted, folder, self.order.bytes_max, &mut step)?;
+        let mut files = Files::new(host, seal, folder.to_owned(), &self.order, &self.columns)?;
+        let mut entries = EntriesAhead { snapshot, digests: Vec::new(), first: 0, size };
+        for item in spool.items() {
+            let (index, item) = item.map_err(cannot)?;
+            let record = Disclosed::read(&item).map_err(|_| ExportError::Changed { index })?;
+            if record.digest() != entries.digest(index)? {
+                return Err(ExportError::Changed { index });
+            }
+            let is_row = search.kind.is_none_or(|kind| kind == record.stamp.kind);
+            files.take(&item, record, is_row)?;
+            step();
+        }
+        let written = files.finish(snapshot, &spool, size)?;
+        if written.rows != self.matched.len() as u64 {
+            return Err(ExportError::Unsound("another number of records matches than was found".to_owned()));
+        }
+        let manifest = self.manifest(host, view, complete, &parts, written)?;
+        let bytes = manifest.to_bytes().map_err(|error| ExportError::Unsound(error.to_string()))?;
+        let digest = sha256(&bytes);
+        let sum = sum_line(&digest);
+        seal.put(host, folder, MANIFEST, &bytes)?;
+        seal.put(host, folder, SUM, sum.as_bytes())?;
+        let small = [(MANIFEST, bytes.len() as u64, digest.clone()), (SUM, sum.len() as u64, sha256(sum.as_bytes()))];
+        match seal.is_closed() {
+            true => read_back_sealed(seal, folder, &manifest, &small)?,
+            false => read_back(host, folder).map_err(ExportError::Unsound)?,
+        }
+        Ok(Exported { manifest, digest })
+    }
+
+    fn manifest(
+        &self,
+        host: &Host,
+        view: &View,
+        complete: bool,
+        parts: &[Part],
+        written: Written,
+    ) -> Result<Manifest, ExportError> {
+        let asking = Asking {
+            asked: self.order.asked.clone(),
+            run: self.search.to_sql()?,
+            search: Some(&self.search),
+            started_ns: self.started_ns,
+            took: host.monotonic().saturating_sub(self.started),
+            returned: written.rows,
+            cut: false,
+        };
+        Ok(Manifest {
+            onrecord_export: FORMAT,
+            evidence: view.clone().at(self.started_ns).evidence(asking)?,
+            filter: Filter::of(&self.search),
+            complete,
+            format: self.order.format,
+            rows: written.rows,
+            records: written.records,
+            parts: parts.iter().map(|part| part.name().to_owned()).collect(),
+            columns: written.columns,
+            fields: written.dictionary.entries(),
+            fields_left_off: written.dictionary.is_full(),
+            files: written.files,
+        })
+    }
+}
+
+/// Nothing leaves that does not check. Why it does not.
+pub(crate) fn read_back(host: &Host, folder: &Path) -> Result<(), String> {
+    let report = verify(host, folder, &Outside::default(), &mut |_, _| {});
+    let report = report.map_err(|error| error.to_string())?;
+    report.findings.first().map_or(Ok(()), |finding| Err(finding.what.clone()))
 }
 
 /// As [`read_back`], for files that only their recipients will open: each decrypts to the bytes that were written to it. Each
@@ -227,6 +294,9 @@ struct Files<'a> {
     columns: &'a [RecordColumn],
     schema: SchemaRef,
     file_rows: u64,
+    bytes_max: u64,
+    /// Of files with rows that are closed.
+    rows_bytes: u64,
     records: Out,
     rows: Option<Rows<Out>>,
     /// Records whose rows are not written yet.
@@ -249,10 +319,10 @@ impl<'a> Files<'a> {
         host: &'a Host,
         seal: &'a Seal,
         folder: PathBuf,
-        format: RowFormat,
+        order: &Order,
         columns: &'a [RecordColumn],
-        file_rows: u64,
     ) -> Result<Self, ExportError> {
+        let Order { format, bytes_max, .. } = *order;
         let entry = |column: &RecordColumn| ColumnEntry {
             name: column.name().to_owned(),
             field: column.field(),
@@ -269,7 +339,7 @@ impl<'a> Files<'a> {
         };
         let records = Digesting::new(seal.create(host, &folder, RECORDS)?);
         let schema = RecordColumn::schema(columns);
-        let (batch, file_rows) = (Vec::new(), file_rows.max(1));
+        let (batch, file_rows) = (Vec::new(), order.file_rows.max(1));
         let mut files = Files {
             host,
             seal,
@@ -278,6 +348,8 @@ impl<'a> Files<'a> {
             columns,
             schema,
             file_rows,
+            bytes_max,
+            rows_bytes: 0,
             records,
             rows: None,
             batch,
@@ -308,6 +380,9 @@ impl<'a> Files<'a> {
     fn take(&mut self, item: &[u8], record: Disclosed, is_row: bool) -> Result<(), ExportError> {
         framed::write(&mut self.records, item).map_err(|error| self.cannot(RECORDS, error))?;
         self.written.records += 1;
+        if self.records.bytes.max(self.rows_bytes) > self.bytes_max {
+            return Err(ExportError::TooLarge { max: self.bytes_max });
+        }
         if !is_row {
             return Ok(());
         }
@@ -349,7 +424,9 @@ impl<'a> Files<'a> {
         if let Some(rows) = self.rows.take() {
             let out = rows.finish().map_err(|error| self.cannot(&name, error))?;
             let path = self.seal.path(&self.folder, &name);
-            self.written.files.push(entry(out, &path, &name, Some(self.in_file))?);
+            let entry = entry(out, &path, &name, Some(self.in_file))?;
+            self.rows_bytes += entry.bytes;
+            self.written.files.push(entry);
         }
         Ok(())
     }

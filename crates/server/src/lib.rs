@@ -7,7 +7,8 @@
 //! router ─► guard: who asks ─► may they? (access) ─► the trail            table, routes: the one list of what there is
 //!      │       └─ refused: problem+json; counted, and put on record          problem, clerk
 //!      ├─► append: body within bounds ─► records ─► staged ─► durable ─► receipts     body, room, acknowledger
-//!      ├─► search · sql · one: Reading: `begin` is durable ─► rows ─► `end`           reading, rows, access_record
+//!      ├─► search · sql · one · groups · sample · reconcile · export:
+//!      │       Reading: `begin` is durable ─► rows, a document or files ─► `end`      reading, rows, outlet, access_record
 //!      └─► stats · gaps · log · proof: figures and hashes                               figures, log
 //! ```
 //!
@@ -33,7 +34,10 @@ mod body;
 mod clerk;
 pub mod config;
 mod connections;
+mod exports;
 mod figures;
+mod filters;
+mod groups;
 mod guard;
 mod listen;
 mod log;
@@ -42,12 +46,15 @@ mod metrics;
 mod one;
 mod open;
 pub mod openapi;
+mod outlet;
 pub mod problem;
 pub mod reading;
+mod reconcile;
 mod room;
 mod router;
 mod routes;
 mod rows;
+mod sample;
 mod search;
 mod serve;
 mod served;
@@ -58,6 +65,7 @@ mod tls;
 mod trails;
 
 pub use config::Config;
+pub use exports::SUMMARY as EXPORT_SUMMARY;
 pub use guard::PURPOSE;
 pub use routes::ROUTES;
 pub use serve::{Running, StartError, Started, check, run, start};

@@ -17,5 +17,6 @@ mod search;
 mod serve;
 mod show;
 mod stats;
+mod tables;
 mod together;
 mod trust;

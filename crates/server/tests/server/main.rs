@@ -3,10 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 #![allow(clippy::disallowed_methods, reason = "tests make files as users do, and wait by the clock")]
 
+mod arrow;
+mod export;
 mod hostile;
 mod log;
 mod masks;
 mod place;
+mod questions;
 mod readers;
 mod story;
 mod tls;

@@ -89,6 +89,11 @@ impl Place {
         Reader::new(&self.host, &self.trail(name)).snapshot().unwrap()
     }
 
+    /// The checkpoint of a trail, as an auditor takes it.
+    pub fn checkpoint(&self, name: &str) -> String {
+        self.snapshot(name).checkpoint().unwrap().note().to_string()
+    }
+
     /// The contexts of all access records of a trail, in order, each with its index and what it is about.
     pub fn access_records(&self, name: &str) -> Vec<(u64, Value)> {
         let snapshot = self.snapshot(name);
