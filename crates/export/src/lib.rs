@@ -2,7 +2,7 @@
 //! checks offline, up to a signed checkpoint.
 //!
 //! ```text
-//! write    view ─ which records? ─► spool, by index ─► records.cbor ─► rows-0001.parquet …     write, spool
+//! write    view ─ which records? ─► spool, by index ─► records.cbor ─► rows-0001.parquet …     write, spool, files
 //!                                        └─ digest = entry?        └─► hashes ─► manifest.json
 //!                                     all of it verified, then renamed into place
 //! verify   manifest ─► files' digests ─► each record ─► its row, and its leaf ─► root = the signed one       verify, walk
@@ -30,6 +30,7 @@ mod again;
 mod cell;
 pub mod csv;
 mod error;
+mod files;
 mod folder;
 mod framed;
 pub mod json;

@@ -218,6 +218,7 @@ fn copy(
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests make files as users do")]
 mod tests {
     use super::*;
 

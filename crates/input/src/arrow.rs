@@ -41,6 +41,7 @@ pub struct Batches {
     begun: bool,
     schema_is_fine: bool,
     ended: bool,
+    body_max: u64,
 }
 
 /// Why there is no next batch.
@@ -66,7 +67,19 @@ fn fault<T>(what: impl Into<String>) -> Result<T, Stop> {
 
 impl Batches {
     pub fn new(bytes: Box<dyn BufRead>) -> Self {
-        Batches { bytes, decoder: StreamDecoder::new(), begun: false, schema_is_fine: false, ended: false }
+        Batches {
+            bytes,
+            decoder: StreamDecoder::new(),
+            begun: false,
+            schema_is_fine: false,
+            ended: false,
+            body_max: BODY_BYTES_MAX,
+        }
+    }
+
+    /// A message may have so many bytes, as it comes and unpacked, if that is less than usual.
+    pub fn within(&mut self, max: u64) {
+        self.body_max = self.body_max.min(max);
     }
 
     /// The next batch; nothing at the end.
@@ -106,13 +119,11 @@ impl Batches {
         }
         let header = self.take(u64::from(length))?;
         let message = root_as_message(&header).map_err(|error| Stop::Fault(error.to_string()))?;
-        let Some(body) = u64::try_from(message.bodyLength()).ok().filter(|length| *length <= BODY_BYTES_MAX) else {
-            return fault(format!(
-                "a message is longer than the limit of {BODY_BYTES_MAX} bytes; write smaller batches"
-            ));
+        let Some(body) = u64::try_from(message.bodyLength()).ok().filter(|length| *length <= self.body_max) else {
+            return fault(format!("a message is longer than the limit of {} bytes; write smaller batches"));
         };
         let body = self.take(body)?;
-        unpacks_within(&message, &body)?;
+        unpacks_within(&message, &body, self.body_max)?;
         let mut whole = MutableBuffer::new(8 + header.len() + body.len());
         whole.extend_from_slice(&CONTINUATION);
         whole.extend_from_slice(&length.to_le_bytes());
@@ -187,7 +198,7 @@ fn fields_of(field: &Field) -> usize {
 
 /// Whether what the compressed buffers of a message say that they unpack to is within the limit. The library takes their
 /// word for it.
-fn unpacks_within(message: &Message<'_>, body: &[u8]) -> Result<(), Stop> {
+fn unpacks_within(message: &Message<'_>, body: &[u8], max: u64) -> Result<(), Stop> {
     let batch: Option<BatchHeader<'_>> = match message.header_type() {
         MessageHeader::RecordBatch => message.header_as_record_batch(),
         MessageHeader::DictionaryBatch => message.header_as_dictionary_batch().and_then(|dictionary| dictionary.data()),
@@ -203,9 +214,9 @@ fn unpacks_within(message: &Message<'_>, body: &[u8]) -> Result<(), Stop> {
             return fault("a buffer unpacks to less than nothing");
         }
         total = total.saturating_add(u64::try_from(claimed).unwrap_or(0));
-        if total > BODY_BYTES_MAX {
+        if total > max {
             return fault(format!(
-                "a batch unpacks to more than the limit of {BODY_BYTES_MAX} bytes; write smaller ones"
+                "a batch unpacks to more than the limit of {max} bytes; write smaller ones"
             ));
         }
     }

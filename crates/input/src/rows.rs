@@ -76,6 +76,9 @@ impl Rows {
     /// All rows together may take so much.
     pub fn within(&mut self, max: u64) {
         self.left = max;
+        if let From::Ipc(batches) = &mut self.from {
+            batches.within(max);
+        }
     }
 
     /// The number of the next row, from 1, and its bytes or why there are none. An error is one of the bytes, or that

@@ -154,6 +154,9 @@ struct Pieces<'a> {
 
 impl Write for Pieces<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.gone {
+            return Err(io::Error::from(io::ErrorKind::BrokenPipe));
+        }
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() >= PIECE_BYTES {
             self.flush()?;

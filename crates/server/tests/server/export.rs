@@ -144,9 +144,11 @@ async fn nothing_leaves_that_a_role_does_not_see() {
     export::unpack(&place.host, &*tar, &target).unwrap();
     let mut report = export::verify(&place.host, &target, &Outside::default(), &mut |_, _| {}).unwrap();
     up.down().await;
-    let engine = query::Engine::new(&place.host, query::Limits::default()).unwrap();
-    let view = engine.view(place.snapshot("default"), query::Policy::default()).unwrap();
-    export::again(&target, &view, &mut report).unwrap();
+    let report = place.seeing_all("default", move |view| {
+        export::again(&target, &view, &mut report).unwrap();
+        report
+    });
+    let report = report.await;
     assert!(report.findings.is_empty() && report.again.is_some(), "{:?}", report.findings);
 }
 

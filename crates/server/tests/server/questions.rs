@@ -64,10 +64,9 @@ async fn each_is_a_read_on_record_with_what_it_came_to() {
     );
     up.down().await;
     // The certificate is what the same question over the folder comes to.
-    let engine = query::Engine::new(&place.host, query::Limits::default()).unwrap();
-    let view = engine.view(place.snapshot("default"), query::Policy::default()).unwrap();
     let certificate = query::Certificate::read(sample.to_string().as_bytes()).unwrap();
-    assert!(view.check_sample(&certificate).unwrap().verdict.is_good());
+    let report = place.seeing_all("default", move |view| view.check_sample(&certificate).unwrap()).await;
+    assert!(report.verdict.is_good());
     let records = place.access_records("default");
     let contexts = |event: &str| -> Vec<Value> {
         records
@@ -127,10 +126,9 @@ async fn who_sees_a_part_gets_figures_of_that_part_or_the_reason_why_not() {
         assert_eq!(body(up.get(&path, &of_one).await).await, not_there, "{path}");
     }
     up.down().await;
-    let engine = query::Engine::new(&place.host, query::Limits::default()).unwrap();
-    let view = engine.view(place.snapshot("default"), query::Policy::default()).unwrap();
     let certificate = query::Certificate::read(sample.to_string().as_bytes()).unwrap();
-    assert!(view.check_sample(&certificate).unwrap().verdict.is_good(), "whoever sees all draws the same");
+    let report = place.seeing_all("default", move |view| view.check_sample(&certificate).unwrap()).await;
+    assert!(report.verdict.is_good(), "whoever sees all draws the same");
 }
 
 /// What is masked makes no groups and no population.
