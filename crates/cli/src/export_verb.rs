@@ -155,7 +155,7 @@ fn of_server(session: &Session, args: &Args, remote: &Remote) -> Result<Summary,
         query.push(("recipients", recipients.join(",")));
     }
     let (summary, tar) = remote.export(&query)?;
-    export::unpack(&session.host, tar, &args.output)?;
+    export::unpack(&session.host, tar, &args.output, &summary.manifest_sha256)?;
     Ok(summary)
 }
 

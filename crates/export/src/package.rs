@@ -151,8 +151,9 @@ pub fn can_be_written(target: &Path) -> Result<(), UnpackError> {
 }
 
 /// Unpacks what [`Staged::pack`] wrote to the folder `target`, which must not be there or be empty. Nothing stands there
-/// before all of it has come, and, if it is not encrypted, has been checked. No name leads anywhere else (T24).
-pub fn unpack(host: &Host, tar: impl Read, target: &Path) -> Result<(), UnpackError> {
+/// before all of it has come, and, if it is not encrypted, has been checked: `digest` is its manifest's, as whoever made it told
+/// it. No name leads anywhere else (T24).
+pub fn unpack(host: &Host, tar: impl Read, target: &Path, digest: &str) -> Result<(), UnpackError> {
     can_be_written(target)?;
     host.create_dir_all(parent(target), "export")?;
     let temporary = Temporary::beside(target)
@@ -161,7 +162,7 @@ pub fn unpack(host: &Host, tar: impl Read, target: &Path) -> Result<(), UnpackEr
     unpack_files(host, tar, &folder)?;
     // What is encrypted is for its recipients to check.
     if is_export(&folder) {
-        read_back(host, &folder).map_err(UnpackError::Unsound)?;
+        read_back(host, &folder, digest).map_err(UnpackError::Unsound)?;
     } else if !folder.join(format!("{MANIFEST}{AGE}")).is_file() {
         return Err(UnpackError::Unsound("there is no manifest in it".to_owned()));
     }
@@ -263,22 +264,22 @@ mod tests {
             ("hashes", EntryType::GNUSparse),
         ] {
             let bytes = tar(&[("records.cbor", regular, b"x"), (name, kind, b"x")]);
-            let error = unpack(&Host::system(), &*bytes, &target).unwrap_err();
+            let error = unpack(&Host::system(), &*bytes, &target, "").unwrap_err();
             assert!(matches!(error, UnpackError::Foreign(_)), "{name} {kind:?}: {error}");
             assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0, "{name}");
         }
         let twice = tar(&[("hashes", regular, b"x"), ("hashes", regular, b"y")]);
-        assert!(matches!(unpack(&Host::system(), &*twice, &target), Err(UnpackError::Twice(_))));
+        assert!(matches!(unpack(&Host::system(), &*twice, &target, ""), Err(UnpackError::Twice(_))));
         for whole in [tar(&[("hashes", regular, b"x")]), tar(&[]), tar(&[("manifest.json", regular, b"{}")])] {
-            let error = unpack(&Host::system(), &*whole, &target).unwrap_err();
+            let error = unpack(&Host::system(), &*whole, &target, "").unwrap_err();
             assert!(matches!(error, UnpackError::Unsound(_)), "{error}");
         }
         let cut = tar(&[("records.cbor", regular, &[7; 5_000])]);
-        assert!(matches!(unpack(&Host::system(), &cut[..2_000], &target), Err(UnpackError::Stream(_))));
-        assert!(matches!(unpack(&Host::system(), &[1u8; 2_000][..], &target), Err(UnpackError::Stream(_))));
+        assert!(matches!(unpack(&Host::system(), &cut[..2_000], &target, ""), Err(UnpackError::Stream(_))));
+        assert!(matches!(unpack(&Host::system(), &[1u8; 2_000][..], &target, ""), Err(UnpackError::Stream(_))));
         assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
         std::fs::create_dir(&target).unwrap();
         std::fs::write(target.join("mine"), "x").unwrap();
-        assert!(matches!(unpack(&Host::system(), &*twice, &target), Err(UnpackError::Taken(_))));
+        assert!(matches!(unpack(&Host::system(), &*twice, &target, ""), Err(UnpackError::Taken(_))));
     }
 }

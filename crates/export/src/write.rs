@@ -176,7 +176,7 @@ impl Plan {
         let small = [(MANIFEST, bytes.len() as u64, digest.clone()), (SUM, sum.len() as u64, sha256(sum.as_bytes()))];
         match seal.is_closed() {
             true => read_back_sealed(seal, folder, &manifest, &small)?,
-            false => read_back(host, folder).map_err(ExportError::Unsound)?,
+            false => read_back(host, folder, &digest).map_err(ExportError::Unsound)?,
         }
         Ok(Exported { manifest, digest })
     }
@@ -216,8 +216,9 @@ impl Plan {
 }
 
 /// Nothing leaves that does not check. Why it does not.
-pub(crate) fn read_back(host: &Host, folder: &Path) -> Result<(), String> {
-    let report = verify(host, folder, &Outside::default(), &mut |_, _| {});
+pub(crate) fn read_back(host: &Host, folder: &Path, digest: &str) -> Result<(), String> {
+    let outside = Outside { digest: Some(digest.to_owned()), ..Outside::default() };
+    let report = verify(host, folder, &outside, &mut |_, _| {});
     let report = report.map_err(|error| error.to_string())?;
     report.findings.first().map_or(Ok(()), |finding| Err(finding.what.clone()))
 }

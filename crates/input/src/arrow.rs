@@ -215,9 +215,7 @@ fn unpacks_within(message: &Message<'_>, body: &[u8], max: u64) -> Result<(), St
         }
         total = total.saturating_add(u64::try_from(claimed).unwrap_or(0));
         if total > max {
-            return fault(format!(
-                "a batch unpacks to more than the limit of {max} bytes; write smaller ones"
-            ));
+            return fault(format!("a batch unpacks to more than the limit of {max} bytes; write smaller ones"));
         }
     }
     Ok(())

@@ -55,7 +55,7 @@ fn what_is_handed_over_is_what_is_written_to_a_folder() {
         staged_export.pack(&mut tar, &mut |rows| begun.push(rows)).unwrap();
         assert_eq!(begun.iter().sum::<u64>(), staged_export.exported().manifest.rows);
         let target = trail.temp.path().join(format!("unpacked-{format:?}"));
-        unpack(&Host::system(), &*tar, &target).unwrap();
+        unpack(&Host::system(), &*tar, &target, &staged_export.exported().digest).unwrap();
         assert!(check(&target).findings.is_empty());
         for name in files_under(&folder).iter().map(|file| file.file_name().unwrap()) {
             let (one, other) = (std::fs::read(folder.join(name)).unwrap(), std::fs::read(target.join(name)).unwrap());
@@ -82,7 +82,9 @@ fn what_is_hidden_is_in_no_part_of_it_and_is_told() {
     staged.pack(&mut tar, &mut |_| {}).unwrap();
     assert!(!tar.windows(2).any(|window| window == b"m0"), "a model that is hidden is in it");
     let target = trail.temp.path().join("of-one-model");
-    unpack(&Host::system(), &*tar, &target).unwrap();
+    // Not where it was told of another one.
+    assert!(unpack(&Host::system(), &*tar, &target, &"0".repeat(64)).is_err() && !target.exists());
+    unpack(&Host::system(), &*tar, &target, &staged.exported().digest).unwrap();
     // Whoever sees all of the trail finds the same records by the query that the manifest tells.
     let mut report = verify(&trail.host, &target, &Outside::default(), &mut |_, _| {}).unwrap();
     again(&target, &trail.view(), &mut report).unwrap();

@@ -17,6 +17,16 @@ impl Up {
     }
 }
 
+/// Unpacks what came to a folder of that name: where it is, what the head says of it, and the bytes.
+async fn unpacked(place: &Place, response: Response, name: &str) -> (std::path::PathBuf, Summary, bytes::Bytes) {
+    assert_eq!(response.status(), 200);
+    let summary: Summary = serde_json::from_slice(response.headers()["onrecord-export"].as_bytes()).unwrap();
+    let tar = response.bytes().await.unwrap();
+    let target = place.dir().join(name);
+    export::unpack(&place.host, &*tar, &target, &summary.manifest_sha256).unwrap();
+    (target, summary, tar)
+}
+
 /// A trail of ten decisions of one model and five of another, sealed.
 async fn filled(place: &Place) -> Up {
     let writer = place.token("writer", "default");
@@ -38,13 +48,9 @@ async fn what_is_exported_checks_and_is_on_record() {
         [("", RowFormat::Parquet), ("&format=csv", RowFormat::Csv), ("&format=ndjson", RowFormat::Ndjson)]
     {
         let response = up.export(&format!("kind=decision{format}"), &auditor).await;
-        assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "application/x-tar");
         assert_eq!(response.headers()["cache-control"], "no-store");
-        let summary: Summary = serde_json::from_slice(response.headers()["onrecord-export"].as_bytes()).unwrap();
-        let tar = response.bytes().await.unwrap();
-        let target = place.dir().join(format!("out-{kind:?}"));
-        export::unpack(&place.host, &*tar, &target).unwrap();
+        let (target, summary, _) = unpacked(&place, response, &format!("out-{kind:?}")).await;
         let outside = Outside { digest: Some(summary.manifest_sha256.clone()), ..Outside::default() };
         let report = export::verify(&place.host, &target, &outside, &mut |_, _| {}).unwrap();
         assert!(report.findings.is_empty() && report.complete && report.told, "{:?}", report.findings);
@@ -54,8 +60,7 @@ async fn what_is_exported_checks_and_is_on_record() {
     // Parts of it, as a search has them.
     let response =
         up.export("where=inputs.income%20%3E%3D%2042012&columns=index,output&format=csv&limit=2", &auditor).await;
-    let target = place.dir().join("part");
-    export::unpack(&place.host, &*response.bytes().await.unwrap(), &target).unwrap();
+    let (target, ..) = unpacked(&place, response, "part").await;
     let rows = std::fs::read_to_string(target.join("rows-0001.csv")).unwrap();
     assert_eq!(rows.replace("\r\n", "\n"), "index,output\n13,0.85\n14,0.85\n");
     for (question, status, field) in [
@@ -87,10 +92,8 @@ async fn what_is_for_recipients_is_for_nobody_else() {
     let up = filled(&place).await;
     let (one, two) = (age::x25519::Identity::generate(), age::x25519::Identity::generate());
     let question = format!("format=ndjson&recipients={},{}", one.to_public(), two.to_public());
-    let tar = up.export(&question, &auditor).await.bytes().await.unwrap();
+    let (target, _, tar) = unpacked(&place, up.export(&question, &auditor).await, "sealed").await;
     assert!(!tar.windows(CANARY.len()).any(|window| window == CANARY.as_bytes()));
-    let target = place.dir().join("sealed");
-    export::unpack(&place.host, &*tar, &target).unwrap();
     for identity in [&one, &two] {
         let clear = tempfile::tempdir().unwrap();
         for file in std::fs::read_dir(&target).unwrap().map(|entry| entry.unwrap().path()) {
@@ -129,19 +132,14 @@ async fn nothing_leaves_that_a_role_does_not_see() {
         assert_eq!((status, &told["type"]), (403, &"urn:onrecord:problem:forbidden".into()), "{question}: {told}");
         assert!(told["detail"].as_str().unwrap().contains("masked for your role"), "{question}: {told}");
     }
-    let tar = up.export("columns=index,inputs.income,output&format=ndjson", &analyst).await.bytes().await.unwrap();
+    let response = up.export("columns=index,inputs.income,output&format=ndjson", &analyst).await;
+    let (_, _, tar) = unpacked(&place, response, "without-subjects").await;
     assert!(!tar.windows(CANARY.len()).any(|window| window == CANARY.as_bytes()));
-    let target = place.dir().join("without-subjects");
-    export::unpack(&place.host, &*tar, &target).unwrap();
     // Nor does it see who read what: so its export proves what is in it, and not that nothing is missing.
     let response = up.export("kind=all&format=ndjson", &of_one).await;
-    assert_eq!(response.status(), 200);
-    let summary: Summary = serde_json::from_slice(response.headers()["onrecord-export"].as_bytes()).unwrap();
-    let tar = response.bytes().await.unwrap();
+    let (target, summary, tar) = unpacked(&place, response, "of-one-model").await;
     assert!((summary.rows, summary.complete) == (5, false) && summary.counts.hidden >= 10, "{summary:?}");
     assert!(!tar.windows(11).any(|window| window == b"credit-risk"));
-    let target = place.dir().join("of-one-model");
-    export::unpack(&place.host, &*tar, &target).unwrap();
     let mut report = export::verify(&place.host, &target, &Outside::default(), &mut |_, _| {}).unwrap();
     up.down().await;
     let report = place.seeing_all("default", move |view| {
