@@ -120,7 +120,10 @@ impl Batches {
         let header = self.take(u64::from(length))?;
         let message = root_as_message(&header).map_err(|error| Stop::Fault(error.to_string()))?;
         let Some(body) = u64::try_from(message.bodyLength()).ok().filter(|length| *length <= self.body_max) else {
-            return fault(format!("a message is longer than the limit of {} bytes; write smaller batches", self.body_max));
+            return fault(format!(
+                "a message is longer than the limit of {} bytes; write smaller batches",
+                self.body_max
+            ));
         };
         let body = self.take(body)?;
         unpacks_within(&message, &body, self.body_max)?;
