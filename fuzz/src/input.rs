@@ -1,4 +1,4 @@
-//! What records are read from: NDJSON, JSON and CBOR sequences, packed or not.
+//! What records are read from: NDJSON, JSON, CBOR sequences and Arrow streams, packed or not.
 
 use std::io::{Cursor, Read};
 
@@ -21,7 +21,7 @@ impl Read for Piecemeal {
 /// The first byte says which form, the second how the bytes come. What is read does not depend on how they come.
 pub fn records(input: &[u8]) {
     let Some(([form, step], bytes)) = input.split_first_chunk::<2>() else { return };
-    let format = [Format::Ndjson, Format::Json, Format::Cbor][usize::from(form % 3)];
+    let format = [Format::Ndjson, Format::Json, Format::Cbor, Format::Arrow][usize::from(form % 4)];
     let at_once = read(bytes, format, usize::MAX);
     let piecemeal = read(bytes, format, usize::from(*step).max(1));
     match (&at_once, &piecemeal) {
@@ -38,7 +38,7 @@ type Piece = (String, Result<Box<Record>, Fault>);
 fn read(bytes: &[u8], format: Format, step: usize) -> (Vec<Piece>, bool) {
     let raw = Piecemeal(Cursor::new(bytes.to_vec()), step);
     let Ok(bytes) = input::unpacked(Box::new(raw)) else { return (Vec::new(), false) };
-    let mut records = Records::read(bytes, format, LIMITS);
+    let Ok(mut records) = Records::read(bytes, format, LIMITS) else { return (Vec::new(), false) };
     let mut items = Vec::new();
     loop {
         match records.read_next() {

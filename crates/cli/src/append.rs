@@ -34,7 +34,7 @@ const BATCH_AGE: Duration = Duration::from_millis(100);
 pub struct Args {
     /// The trail: a folder or a server's
     pub trail: String,
-    /// Files of records, .ndjson, .jsonl, .json, .cbor or .cborseq, also with .gz; stdin if there is none
+    /// Files of records, .ndjson, .jsonl, .json, .cbor, .cborseq, .arrow, .feather or .parquet, also with .gz; stdin if there is none
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// What form the records have, whatever the files are called; stdin is taken for NDJSON

@@ -1,8 +1,10 @@
 //! `onrecord export`: rows of a trail in a folder that checks offline.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
-use export::{AGE, ExportError, Exported, Order, Recipient, RowFormat};
+use clap::ValueEnum as _;
+use export::{AGE, ExportError, Order, Recipient, RowFormat, Summary, UnpackError};
 use query::Search;
 
 use crate::exit::Exit;
@@ -11,6 +13,7 @@ use crate::filters::{self, Filters};
 use crate::number;
 use crate::object::Object;
 use crate::progress;
+use crate::remote::Remote;
 use crate::session::Session;
 use crate::sql::{Bounds, view};
 use crate::style::{GOOD, paint};
@@ -24,7 +27,7 @@ use crate::text::{plain, plain_line};
 #[derive(clap::Args)]
 #[command(after_help = AFTER)]
 pub struct Args {
-    /// The trail's folder
+    /// The trail: a folder or a server's
     pub trail: String,
     /// The folder to write; it must not be there, or be empty
     #[arg(short, long, value_name = "DIR")]
@@ -45,7 +48,7 @@ pub struct Args {
     pub format: Format,
     /// Encrypt every file to whom it is for, with age (age1...; may be repeated)
     #[arg(long = "recipient", value_name = "AGE")]
-    pub recipients: Vec<Recipient>,
+    pub recipients: Vec<Named>,
     #[command(flatten)]
     pub bounds: Bounds,
 }
@@ -58,33 +61,6 @@ const AFTER: &str = "\
 
 An export of all decisions (no filter but --kind, no --limit) also proves that none is left out.
 docs/evidence.md says what an export proves, and what it shows of a record.";
-
-/// All of a record.
-const EVERYTHING: [&str; 23] = [
-    "index",
-    "id",
-    "kind",
-    "time",
-    "time_ns",
-    "time_source",
-    "received",
-    "about",
-    "clock:json",
-    "producer:json",
-    "trace:json",
-    "model:json",
-    "result:json",
-    "sampling:json",
-    "profile",
-    "error",
-    "inputs_withheld",
-    "subject:json",
-    "inputs:json",
-    "parameters:json",
-    "output:json",
-    "explanation:json",
-    "context:json",
-];
 
 /// How rows are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -107,6 +83,25 @@ impl From<Format> for RowFormat {
     }
 }
 
+/// A recipient, and how it was written.
+#[derive(Clone, Debug)]
+pub struct Named(Recipient, String);
+
+impl FromStr for Named {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Named, String> {
+        Ok(Named(text.parse()?, text.to_owned()))
+    }
+}
+
+impl From<UnpackError> for Failure {
+    fn from(error: UnpackError) -> Self {
+        let exit = if matches!(error, UnpackError::Taken(_)) { Exit::WrongUse } else { Exit::CouldNot };
+        Failure::of(exit, &error)
+    }
+}
+
 impl From<ExportError> for Failure {
     fn from(error: ExportError) -> Self {
         match error {
@@ -118,57 +113,85 @@ impl From<ExportError> for Failure {
 }
 
 pub fn run(session: &Session, args: &Args) -> Outcome {
-    let view = view(session, &args.trail, args.bounds.limits())?;
-    let limit = args.limit.unwrap_or(Search::EVERY);
-    let columns: Vec<String> = match args.columns.is_empty() {
-        true => EVERYTHING.map(str::to_owned).to_vec(),
-        false => args.columns.iter().map(|column| column.trim().to_owned()).collect(),
-    };
-    let search = Search { limit, ..args.filters.search(session, filters::kind(&args.kind)?)? };
     let limited = args.limit.map(|limit| format!(" --limit {limit}")).unwrap_or_default();
     let asked = format!("--kind {}{}{limited}", args.kind, args.filters);
+    let summary = match Remote::of(&args.trail) {
+        Some(remote) => of_server(session, args, &remote?)?,
+        None => of_folder(session, args, &asked)?,
+    };
+    tell(session, args, &asked, &summary)?;
+    Ok(Exit::Done)
+}
+
+fn of_folder(session: &Session, args: &Args, asked: &str) -> Result<Summary, Failure> {
+    let view = view(session, &args.trail, args.bounds.limits())?;
+    let limit = args.limit.unwrap_or(Search::EVERY);
     let order = Order {
-        search,
-        asked,
-        columns,
+        search: Search { limit, ..args.filters.search(session, filters::kind(&args.kind)?)? },
+        asked: asked.to_owned(),
+        columns: columns(args).unwrap_or_else(|| Order::EVERYTHING.map(str::to_owned).to_vec()),
         format: args.format.into(),
         file_rows: Order::FILE_ROWS,
-        recipients: args.recipients.clone(),
+        recipients: args.recipients.iter().map(|recipient| recipient.0.clone()).collect(),
+        bytes_max: u64::MAX,
     };
     let mut bar = progress::bar(session, "exporting");
     let exported = export::write(&session.host, &view, order, &args.output, &mut |done, total| bar.of(done, total));
     drop(bar);
-    tell(session, args, &exported?)?;
-    Ok(Exit::Done)
+    Ok(exported?.summary())
 }
 
-fn tell(session: &Session, args: &Args, exported: &Exported) -> Result<(), Failure> {
-    let Exported { manifest, digest } = exported;
-    let size = manifest.evidence.covers.until;
-    if session.json {
-        let object = Object::default().field("folder", &args.output).field("manifest_sha256", digest);
-        let object = object.field("rows", manifest.rows).field("complete", manifest.complete).field("size", size);
-        let object = object.field("encrypted", !args.recipients.is_empty());
-        return session.print(&object.field("counts", manifest.evidence.counts).line());
+/// The server makes it and puts on record that it did; what comes is checked here before it has its name.
+fn of_server(session: &Session, args: &Args, remote: &Remote) -> Result<Summary, Failure> {
+    filters::kind(&args.kind)?;
+    // Before the server makes it.
+    export::can_be_written(&args.output)?;
+    let mut query = args.filters.query(Some(&args.kind));
+    query.extend(args.limit.map(|limit| ("limit", limit.to_string())));
+    query.extend(columns(args).map(|columns| ("columns", columns.join(","))));
+    query.extend(args.format.to_possible_value().map(|format| ("format", format.get_name().to_owned())));
+    if !args.recipients.is_empty() {
+        let recipients: Vec<&str> = args.recipients.iter().map(|recipient| recipient.1.as_str()).collect();
+        query.push(("recipients", recipients.join(",")));
     }
-    let bytes: u64 = manifest.files.iter().map(|file| file.bytes).sum();
-    let counts = &manifest.evidence.counts;
+    let (summary, tar) = remote.export(&query)?;
+    export::unpack(&session.host, tar, &args.output, &summary.manifest_sha256)?;
+    Ok(summary)
+}
+
+fn columns(args: &Args) -> Option<Vec<String>> {
+    let columns = args.columns.iter().map(|column| column.trim().to_owned());
+    (!args.columns.is_empty()).then(|| columns.collect())
+}
+
+fn tell(session: &Session, args: &Args, asked: &str, summary: &Summary) -> Result<(), Failure> {
+    let Summary { counts, size, .. } = summary;
+    if session.json {
+        let object = Object::default().field("folder", &args.output).field("manifest_sha256", &summary.manifest_sha256);
+        let object = object.field("rows", summary.rows).field("complete", summary.complete).field("size", size);
+        let object = object.field("encrypted", !args.recipients.is_empty());
+        return session.print(&object.field("counts", counts).line());
+    }
     let mut said = vec![
-        ("query".to_owned(), plain_line(&manifest.evidence.asked)),
-        ("checkpoint".to_owned(), number::of(size, "record", "records")),
-        ("files".to_owned(), format!("{}, {}", manifest.files.len() + 2, number::bytes(bytes))),
-        ("shows".to_owned(), format!("stamp, {}", manifest.parts.join(", "))),
+        ("query".to_owned(), plain_line(asked)),
+        ("checkpoint".to_owned(), number::of(*size, "record", "records")),
+        ("files".to_owned(), format!("{}, {}", summary.files, number::bytes(summary.bytes))),
+        ("shows".to_owned(), format!("stamp, {}", plain_line(&summary.parts.join(", ")))),
     ];
     if let Some(left) = counts.left_off.filter(|left| *left > 0) {
         said.push(("left off".to_owned(), format!("{} by --limit", number::of(left, "record", "records"))));
+    }
+    if counts.hidden > 0 {
+        let hidden = number::of(counts.hidden, "record", "records");
+        said.push(("hidden".to_owned(), format!("{hidden} from your role; the manifest's query leaves them out")));
     }
     if counts.erased_unjudged > 0 {
         let erased = number::of(counts.erased_unjudged, "erased record", "erased records");
         said.push(("not judged".to_owned(), format!("{erased}: whether they would match cannot be said")));
     }
-    said.push(("manifest".to_owned(), digest.clone()));
+    said.push(("manifest".to_owned(), plain_line(&summary.manifest_sha256)));
     let output = plain(&args.output.display().to_string());
-    let complete = if manifest.complete { "; none is left out, which it proves" } else { "" };
+    let complete = if summary.complete { "; none is left out, which it proves" } else { "" };
     let check = match args.recipients.is_empty() {
         true => format!("  onrecord verify {output} --policy POLICY\n"),
         false => format!(
@@ -179,7 +202,7 @@ fn tell(session: &Session, args: &Args, exported: &Exported) -> Result<(), Failu
     session.print(&format!(
         "{} {output}: {}{complete}\n\n{}\nTo check it anywhere, without the trail:\n{check}",
         paint(GOOD, "wrote"),
-        number::of(manifest.rows, "row", "rows"),
+        number::of(summary.rows, "row", "rows"),
         pairs(session, &said),
     ))?;
     session.note("of each part that a column is of, the proofs show all: give the folder to who may see that");

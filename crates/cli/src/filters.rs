@@ -55,6 +55,12 @@ impl Filters {
         })
     }
 
+    /// Those that are given, and the kind, as parameters of a request.
+    pub fn query(&self, kind: Option<&str>) -> Vec<(&'static str, String)> {
+        let kind = kind.map(|kind| ("kind", kind.to_owned()));
+        kind.into_iter().chain(self.given().into_iter().map(|(name, value)| (name, value.clone()))).collect()
+    }
+
     /// Those that are given, with the names of their flags.
     pub fn given(&self) -> Vec<(&'static str, &String)> {
         let given = [

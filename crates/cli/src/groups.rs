@@ -10,6 +10,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::filters::Filters;
 use crate::number;
+use crate::remote::Remote;
 use crate::rows::{self, Format};
 use crate::session::Session;
 use crate::sql::{Bounds, view};
@@ -21,7 +22,7 @@ use crate::text::{plain, wrap};
 #[derive(clap::Args)]
 #[command(after_help = AFTER)]
 pub struct Args {
-    /// The trail's folder
+    /// The trail: a folder or a server's
     pub trail: String,
     /// What makes the groups: one or two fields or expressions, with a comma between
     #[arg(long, value_name = "A[,B]")]
@@ -52,15 +53,10 @@ const AFTER: &str = "\
 docs/groups.md says what the figures are, and what they are not.";
 
 pub fn run(session: &Session, args: &Args) -> Outcome {
-    let view = view(session, &args.trail, args.bounds.limits())?;
-    let asked = GroupsAsked {
-        filter: args.filters.search(session, Some(Kind::Decision))?,
-        by: args.by.clone(),
-        outcome: args.outcome.clone(),
-        reference: args.reference.clone(),
-        favourable: args.favourable,
+    let groups = match Remote::of(&args.trail) {
+        Some(remote) => of_server(args, &remote?)?,
+        None => of_folder(session, args)?,
     };
-    let groups = view.groups(&asked)?;
     match args.format {
         Some(format) if format != Format::Table => {
             return Ok(rows::write(session, format, Answer::of_rows(batch(&groups)?), "group", "groups")?.exit);
@@ -69,6 +65,28 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
         _ => session.print(&text(session, &groups))?,
     }
     Ok(Exit::Done)
+}
+
+fn of_folder(session: &Session, args: &Args) -> Result<Groups, Failure> {
+    let view = view(session, &args.trail, args.bounds.limits())?;
+    let asked = GroupsAsked {
+        filter: args.filters.search(session, Some(Kind::Decision))?,
+        by: args.by.clone(),
+        outcome: args.outcome.clone(),
+        reference: args.reference.clone(),
+        favourable: args.favourable,
+    };
+    Ok(view.groups(&asked)?)
+}
+
+fn of_server(args: &Args, remote: &Remote) -> Result<Groups, Failure> {
+    let mut query = args.filters.query(None);
+    query.extend([("by", args.by.clone()), ("outcome", args.outcome.clone())]);
+    query.extend(args.reference.clone().map(|reference| ("reference", reference)));
+    if args.favourable {
+        query.push(("favourable", "true".to_owned()));
+    }
+    remote.document("groups", &query)
 }
 
 fn json(groups: &Groups) -> Result<String, Failure> {

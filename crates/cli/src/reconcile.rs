@@ -1,16 +1,18 @@
 //! `onrecord reconcile`: the trail's counts held against counts from elsewhere.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+use clap::ValueEnum as _;
 use query::{Agreement, Answer, By, Labels, LeftOut, Reconciled, Row, Theirs, TheirsError};
 
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::number;
+use crate::remote::Remote;
 use crate::rows::{self, Format};
 use crate::session::Session;
 use crate::sql::{Bounds, view};
@@ -25,7 +27,7 @@ use crate::time::utc;
 #[derive(clap::Args)]
 #[command(after_help = AFTER)]
 pub struct Args {
-    /// The trail's folder
+    /// The trail: a folder or a server's
     pub trail: String,
     /// The counts: a CSV with the columns model, version (if told apart), time and count, or a result of Prometheus
     #[arg(long, value_name = "FILE")]
@@ -71,9 +73,13 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
         Interval::Day => By::Day,
         Interval::Week => By::Week,
     };
-    let theirs = theirs(args, by)?;
-    let view = view(session, &args.trail, args.bounds.limits())?;
-    let report = view.reconcile(&theirs)?;
+    let report = match Remote::of(&args.trail) {
+        Some(remote) => of_server(args, &remote?)?,
+        None => {
+            let theirs = theirs(args, by)?;
+            view(session, &args.trail, args.bounds.limits())?.reconcile(&theirs)?
+        }
+    };
     match args.format {
         Some(format) if format != Format::Table => {
             rows::write(session, format, Answer::of_rows(batch(&report)?), "interval", "intervals")?;
@@ -97,7 +103,21 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
     Ok(if report.verdict.is_good() { Exit::Done } else { Exit::Negative })
 }
 
-fn theirs(args: &Args, by: By) -> Result<Theirs, Failure> {
+/// Counts that are sent to a server, bytes at most: more than it takes.
+const SENT_BYTES_MAX: u64 = 64 << 20;
+
+fn of_server(args: &Args, remote: &Remote) -> Result<Reconciled, Failure> {
+    let labels = labels(args)?;
+    let by = args.by.to_possible_value().map(|by| by.get_name().to_owned());
+    let given = [("by", by), ("model_label", labels.model), ("version_label", labels.version)];
+    let query: Vec<_> = given.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    let unreadable = |error: std::io::Error| Failure::io("read the counts", &args.against, &error);
+    let mut counts = Vec::new();
+    File::open(&args.against).map_err(unreadable)?.take(SENT_BYTES_MAX).read_to_end(&mut counts).map_err(unreadable)?;
+    remote.post("reconcile", &query, "text/csv", counts)
+}
+
+fn labels(args: &Args) -> Result<Labels, Failure> {
     let mut labels = Labels::default();
     for label in &args.labels {
         match label.split_once('=') {
@@ -109,6 +129,11 @@ fn theirs(args: &Args, by: By) -> Result<Theirs, Failure> {
             }
         }
     }
+    Ok(labels)
+}
+
+fn theirs(args: &Args, by: By) -> Result<Theirs, Failure> {
+    let labels = labels(args)?;
     let file = File::open(&args.against).map_err(|error| Failure::io("read the counts", &args.against, &error))?;
     let theirs = Theirs::read(BufReader::new(file), by, &labels).map_err(|error| {
         let exit = if matches!(error, TheirsError::Io(_)) { Exit::CouldNot } else { Exit::WrongUse };

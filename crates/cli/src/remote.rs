@@ -3,6 +3,7 @@
 use std::io::Read as _;
 use std::time::Duration;
 
+use export::Summary;
 use query::Answer;
 use record::Record;
 use reqwest::blocking::{Client, RequestBuilder, Response};
@@ -10,6 +11,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use server::EXPORT_SUMMARY;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -158,6 +160,34 @@ impl Remote {
         serde_json::from_slice(&text).map_err(|error| self.unknown(&error))
     }
 
+    /// A document that a body is sent for. It goes as it is: whatever it is, the server says what is wrong with it.
+    pub fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        media_type: &'static str,
+        body: Vec<u8>,
+    ) -> Result<T, Failure> {
+        let mut url = self.url(path)?;
+        url.query_pairs_mut().extend_pairs(query);
+        let request = self.client.post(url).header(CONTENT_TYPE, media_type).body(body);
+        let text = read(self.send(request)?).map_err(|error| self.broken(&error))?;
+        serde_json::from_slice(&text).map_err(|error| self.unknown(&error))
+    }
+
+    /// An export: what it comes to, and its files as a tar, which come as they are read.
+    pub fn export(&self, query: &[(&str, String)]) -> Result<(Summary, Response), Failure> {
+        let mut url = self.url("export")?;
+        url.query_pairs_mut().extend_pairs(query);
+        let response = self.send(self.client.post(url))?;
+        let summary = response.headers().get(EXPORT_SUMMARY).map(|value| serde_json::from_slice(value.as_bytes()));
+        match summary {
+            Some(Ok(summary)) => Ok((summary, response)),
+            Some(Err(error)) => Err(self.unknown(&error)),
+            None => Err(self.unknown(&"an export that does not say what it comes to")),
+        }
+    }
+
     /// One record with everything about it, as the server writes it.
     pub fn record(&self, id: &str) -> Result<String, Failure> {
         let mut url = self.url_of(&["records", id])?;
@@ -290,5 +320,6 @@ fn outcomes(count: usize, mut told: Value) -> Option<Vec<Sent>> {
 /// What a verb that works on folders alone says.
 pub fn not_yet(trail: &str) -> Failure {
     let what = format!("{} is a server, and this verb works on a trail's folder alone", plain(trail));
-    Failure::wrong_use(what).hint("append, search, sql, show, prove, stats and gaps work on servers too")
+    Failure::wrong_use(what)
+        .hint("append, search, sql, show, prove, export, stats, gaps, groups, sample and reconcile work on servers too")
 }

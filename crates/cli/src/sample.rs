@@ -10,6 +10,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::filters::{self, Filters};
 use crate::number;
+use crate::remote::Remote;
 use crate::rows::{self, Format};
 use crate::session::Session;
 use crate::sql::{Bounds, view};
@@ -24,7 +25,7 @@ use crate::text::plain;
 #[derive(clap::Args)]
 #[command(after_help = AFTER)]
 pub struct Args {
-    /// The trail's folder
+    /// The trail: a folder or a server's
     pub trail: String,
     /// Records of the sample
     #[arg(short = 'n', long = "size", value_name = "N", default_value_t = 59)]
@@ -64,10 +65,14 @@ const SHOWN: usize = 10;
 pub fn run(session: &Session, args: &Args) -> Outcome {
     let kind = filters::kind(&args.kind)?;
     let checkpoint = std::fs::read(&args.pin).map_err(|error| Failure::io("read the checkpoint", &args.pin, &error))?;
-    let view = view(session, &args.trail, args.bounds.limits())?;
-    let filter = args.filters.search(session, kind)?.condition()?;
-    let asked = SampleAsked { filter, n: args.size, nonce: args.nonce.clone(), checkpoint };
-    let certificate = view.sample(&asked)?;
+    let certificate = match Remote::of(&args.trail) {
+        Some(remote) => of_server(args, &remote?, checkpoint)?,
+        None => {
+            let view = view(session, &args.trail, args.bounds.limits())?;
+            let filter = args.filters.search(session, kind)?.condition()?;
+            view.sample(&SampleAsked { filter, n: args.size, nonce: args.nonce.clone(), checkpoint })?
+        }
+    };
     let Some(output) = &args.output else {
         return session.print(&certificate.to_json()).map(|()| Exit::Done);
     };
@@ -84,6 +89,19 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
         _ => session.print(&text(session, args, &certificate))?,
     }
     Ok(Exit::Done)
+}
+
+/// Whatever the server says, the certificate must be of this checkpoint and this nonce. Whether the sample is what they
+/// come to, whoever has the trail checks.
+fn of_server(args: &Args, remote: &Remote, checkpoint: Vec<u8>) -> Result<Certificate, Failure> {
+    let mut query = args.filters.query(Some(&args.kind));
+    query.extend([("n", args.size.to_string()), ("nonce", args.nonce.clone())]);
+    let certificate: Certificate = remote.post("sample", &query, "text/plain", checkpoint.clone())?;
+    if certificate.nonce != args.nonce || certificate.checkpoint.as_bytes() != checkpoint {
+        let what = format!("the certificate of {} is of another nonce or checkpoint", remote.server());
+        return Err(Failure { exit: Exit::Negative, what, hint: None });
+    }
+    Ok(certificate)
 }
 
 impl From<SampleError> for Failure {

@@ -81,8 +81,8 @@ fn on_server(session: &Session, args: &Args, format: Format, remote: &Remote) ->
     }
     filters::kind(&args.kind)?;
     let columns = columns(args, format).join(",");
-    let mut query = vec![("kind", args.kind.clone()), ("limit", args.limit.to_string()), ("columns", columns)];
-    query.extend(args.filters.given().into_iter().map(|(name, value)| (name, value.clone())));
+    let mut query = args.filters.query(Some(&args.kind));
+    query.extend([("limit", args.limit.to_string()), ("columns", columns)]);
     Ok(rows::write(session, format, remote.search(&query)?, "record", "records")?.exit)
 }
 

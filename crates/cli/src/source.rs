@@ -11,6 +11,9 @@ use record::{Limits, Record};
 
 use crate::failure::Failure;
 
+/// What a file of Parquet begins with.
+const PARQUET: &[u8] = b"PAR1";
+
 /// A file or stdin, not opened yet.
 pub struct Source {
     name: String,
@@ -99,8 +102,25 @@ impl Source {
     /// Opens the source at its beginning.
     pub fn open(&self, limits: Limits) -> Result<Records, Failure> {
         let unreadable = |error| Failure::io("read", Path::new(&self.name), &error);
+        if let Some(file) = self.parquet_file().map_err(unreadable)? {
+            return Ok(Records { name: self.name.clone(), records: input::Records::parquet_file(file, limits) });
+        }
         let bytes = input::unpacked(self.raw()?).map_err(unreadable)?;
-        Ok(Records { name: self.name.clone(), records: input::Records::read(bytes, self.format, limits) })
+        let records = input::Records::read(bytes, self.format, limits).map_err(unreadable)?;
+        Ok(Records { name: self.name.clone(), records })
+    }
+
+    /// The file, where it is one of Parquet and not packed: it is read from its end.
+    fn parquet_file(&self) -> io::Result<Option<File>> {
+        let From::Path(path) = &self.from else { return Ok(None) };
+        if self.format != Format::Parquet || !std::fs::metadata(path)?.is_file() {
+            return Ok(None);
+        }
+        let mut file = File::open(path)?;
+        let mut head = Vec::with_capacity(PARQUET.len());
+        file.by_ref().take(PARQUET.len() as u64).read_to_end(&mut head)?;
+        file.rewind()?;
+        Ok(Some(file).filter(|_| head == PARQUET))
     }
 }
 
@@ -112,13 +132,11 @@ fn format_of(path: &Path) -> Result<Format, Failure> {
         Some("ndjson" | "jsonl") => Ok(Format::Ndjson),
         Some("json") => Ok(Format::Json),
         Some("cbor" | "cborseq") => Ok(Format::Cbor),
-        Some("parquet" | "arrow" | "arrows" | "feather" | "ipc") => {
-            let what = format!("{} looks like Parquet or Arrow, which this version does not read", path.display());
-            Err(Failure::wrong_use(what).hint("convert it to NDJSON, one record a line"))
-        }
+        Some("arrow" | "arrows" | "feather" | "ipc") => Ok(Format::Arrow),
+        Some("parquet" | "pq") => Ok(Format::Parquet),
         _ => {
             let what = format!("the name of {} does not say what form its records have", path.display());
-            Err(Failure::wrong_use(what).hint("say it with --format ndjson, json or cbor"))
+            Err(Failure::wrong_use(what).hint("say it with --format ndjson, json, cbor, arrow or parquet"))
         }
     }
 }

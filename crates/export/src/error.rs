@@ -20,6 +20,12 @@ pub enum ExportError {
         /// Rows that an export may have.
         rows: usize,
     },
+    /// More bytes than an export may have.
+    #[error("the export comes to more than {max} bytes; export parts, with --since and --until, or fewer columns")]
+    TooLarge {
+        /// Bytes that it may have.
+        max: u64,
+    },
     /// The stored record is not the one that was sealed (T1).
     #[error("record {index} is not the one that was sealed, or is not here; run verify on the trail")]
     Changed {
@@ -45,6 +51,45 @@ pub enum ExportError {
     #[error(transparent)]
     File(#[from] FileError),
     /// Rows could not be written.
+    #[error("{} cannot be written: {cause}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: String,
+    },
+}
+
+/// Why an export that came as a stream could not be unpacked. Nothing stands under its name then.
+#[derive(Debug, thiserror::Error)]
+pub enum UnpackError {
+    /// Something is there already.
+    #[error("{} is there already, and is not an empty folder; name another one", .0.display())]
+    Taken(PathBuf),
+    /// Something that no export holds (T24).
+    #[error(
+        "what came holds {0:?}, which is no file of an export, so nothing of it was kept; is it an OnRecord server?"
+    )]
+    Foreign(String),
+    /// A file came twice.
+    #[error("what came holds {0} twice, so nothing of it was kept; is it an OnRecord server?")]
+    Twice(String),
+    /// It is longer than any export.
+    #[error("what came is longer than {max} bytes, so nothing of it was kept; export parts, with --since and --until")]
+    TooLarge {
+        /// Bytes that an export may have.
+        max: u64,
+    },
+    /// The stream broke off, or is none.
+    #[error("it broke off, or is no tar: {0}; export it again")]
+    Stream(String),
+    /// What came does not check.
+    #[error("what came does not check: {0}; nothing of it was kept")]
+    Unsound(String),
+    /// The disk refused.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A file could not be written.
     #[error("{} cannot be written: {cause}", path.display())]
     Write {
         /// The file.

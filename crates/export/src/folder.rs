@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
+use host::{FileError, Host};
 use sha2::{Digest as _, Sha256};
 use tlog::Hash;
 
@@ -12,6 +13,12 @@ use crate::manifest::MANIFEST;
 /// Whether a folder holds an export, to go by its names.
 pub fn is_export(folder: &Path) -> bool {
     folder.join(MANIFEST).symlink_metadata().is_ok()
+}
+
+/// Whether nothing stands under a name, or an empty folder.
+pub(crate) fn is_free(target: &Path) -> bool {
+    let is_empty = || std::fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_none());
+    target.symlink_metadata().is_err() || is_empty()
 }
 
 /// Opens a file of an export; a link is none (T24).
@@ -67,11 +74,15 @@ impl Temporary {
         self.folder.as_ref().map(|folder| folder.path().to_owned()).unwrap_or_default()
     }
 
-    /// It has another name now.
-    pub(crate) fn keep(mut self) {
+    /// Makes it durable under the name of `target`.
+    pub(crate) fn replace(mut self, host: &Host, target: &Path) -> Result<(), FileError> {
+        let folder = self.path();
+        host.sync_dir(&folder, "export")?;
+        host.rename(&folder, target, "export")?;
         if let Some(folder) = self.folder.take() {
             let _ = folder.keep();
         }
+        host.sync_dir(parent(target), "export")
     }
 }
 

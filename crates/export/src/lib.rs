@@ -2,10 +2,11 @@
 //! checks offline, up to a signed checkpoint.
 //!
 //! ```text
-//! write    view ─ which records? ─► spool, by index ─► records.cbor ─► rows-0001.parquet …     write, spool
+//! write    view ─ which records? ─► spool, by index ─► records.cbor ─► rows-0001.parquet …     write, spool, files
 //!                                        └─ digest = entry?        └─► hashes ─► manifest.json
 //!                                     all of it verified, then renamed into place
 //! verify   manifest ─► files' digests ─► each record ─► its row, and its leaf ─► root = the signed one       verify, walk
+//! stage    as write, in a temporary folder, encrypted ─► one tar ─► unpack: checked, then renamed into place     package
 //! again    the trail extends that checkpoint ─► the same query over the same records ─► the same rows        again
 //! ```
 //!
@@ -29,10 +30,12 @@ mod again;
 mod cell;
 pub mod csv;
 mod error;
+mod files;
 mod folder;
 mod framed;
 pub mod json;
 mod manifest;
+mod package;
 mod report;
 mod rows;
 mod sealed;
@@ -42,13 +45,14 @@ mod write;
 
 pub use again::again;
 pub use cell::Cell;
-pub use error::{ExportError, VerifyError};
+pub use error::{ExportError, UnpackError, VerifyError};
 pub use folder::{Digesting, is_export};
 #[doc(hidden)]
 pub use framed::reread;
 pub use manifest::{
     ColumnEntry, FileEntry, Filter, HASHES, MANIFEST, Manifest, ManifestError, RECORDS, RowFormat, SUM,
 };
+pub use package::{Staged, Summary, can_be_written, stage, unpack};
 pub use report::Report;
 pub use sealed::{AGE, Recipient};
 pub use verify::{Outside, verify};

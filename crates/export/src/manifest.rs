@@ -9,7 +9,7 @@ pub const FORMAT: u64 = 1;
 /// Bytes of a manifest at most.
 pub const MANIFEST_BYTES_MAX: u64 = 16 << 20;
 /// Files with rows at most.
-const FILES_MAX: usize = 10_000;
+pub(crate) const FILES_MAX: usize = 10_000;
 /// Columns at most.
 pub const COLUMNS_MAX: usize = 4_096;
 
@@ -228,6 +228,17 @@ impl Manifest {
     /// The name of the file with rows at `position`, from 0.
     pub fn rows_file(format: RowFormat, position: usize) -> String {
         format!("rows-{:04}.{}", position + 1, format.ending())
+    }
+
+    /// Whether an export may have a file of that name.
+    pub fn is_file(name: &str) -> bool {
+        let rows = |name: &str| {
+            let (number, ending) = name.strip_prefix("rows-")?.split_once('.')?;
+            let format = [RowFormat::Parquet, RowFormat::Csv, RowFormat::Ndjson].iter().any(|it| it.ending() == ending);
+            let digits = (4..=9).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
+            Some(format && digits)
+        };
+        [MANIFEST, SUM, RECORDS, HASHES].contains(&name) || rows(name) == Some(true)
     }
 
     /// Files with rows.

@@ -42,6 +42,16 @@ impl Seal {
         Seal { recipients: recipients.to_vec(), reader }
     }
 
+    /// For files that nobody but this process shall ever read.
+    pub(crate) fn scratch() -> Seal {
+        Seal { recipients: Vec::new(), reader: Some(Identity::generate()) }
+    }
+
+    /// Whether files leave as they are here. Otherwise they are encrypted here alone.
+    pub(crate) fn leaves_as_it_is(&self) -> bool {
+        !self.recipients.is_empty()
+    }
+
     /// Whether files are encrypted.
     pub(crate) fn is_closed(&self) -> bool {
         self.reader.is_some()
@@ -76,19 +86,18 @@ impl Seal {
 
     /// The length and digest of what an encrypted file holds.
     pub(crate) fn digest(&self, folder: &Path, name: &str) -> io::Result<(u64, String)> {
-        let file = BufReader::with_capacity(1 << 16, open(&self.path(folder, name))?);
         let mut out = Digesting::new(io::sink());
-        match &self.reader {
-            None => io::copy(&mut { file }, &mut out)?,
-            Some(reader) => {
-                let decryptor = Decryptor::new_buffered(file).map_err(io::Error::other)?;
-                let mut clear: Box<dyn Read> = Box::new(
-                    decryptor.decrypt(std::iter::once(reader as &dyn age::Identity)).map_err(io::Error::other)?,
-                );
-                io::copy(&mut clear, &mut out)?
-            }
-        };
+        io::copy(&mut self.open(folder, name)?, &mut out)?;
         Ok((out.bytes, out.digest()))
+    }
+
+    /// What a file holds, decrypted.
+    pub(crate) fn open(&self, folder: &Path, name: &str) -> io::Result<Box<dyn Read>> {
+        let file = BufReader::with_capacity(1 << 16, open(&self.path(folder, name))?);
+        let Some(reader) = &self.reader else { return Ok(Box::new(file)) };
+        let decryptor = Decryptor::new_buffered(file).map_err(io::Error::other)?;
+        let clear = decryptor.decrypt(std::iter::once(reader as &dyn age::Identity));
+        Ok(Box::new(clear.map_err(io::Error::other)?))
     }
 }
 

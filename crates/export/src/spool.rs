@@ -60,6 +60,7 @@ impl Spool {
         snapshot: &trail::Snapshot,
         wanted: &Wanted<'_>,
         folder: &Path,
+        bytes_max: u64,
         seen: &mut dyn FnMut(),
     ) -> Result<Spool, ExportError> {
         let cannot = |error: std::io::Error| ExportError::Write { path: folder.to_owned(), cause: error.to_string() };
@@ -80,6 +81,9 @@ impl Spool {
             places.push((index, at, item.len() as u32));
             at += item.len() as u64;
             seen();
+            if at > bytes_max {
+                return Err(ExportError::TooLarge { max: bytes_max });
+            }
             Ok::<(), ExportError>(())
         };
         if !wanted.complete && wanted.matched.len() <= LOOKED_UP_MAX {

@@ -1,24 +1,20 @@
 //! Making an export: under a temporary name, checked as its reader will check it, then renamed.
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::Duration;
 
-use arrow_array::Array as _;
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::Int64Type;
-use arrow_schema::SchemaRef;
 use host::Host;
-use query::{Asking, Dictionary, RecordColumn, Search, View};
+use query::{Asking, RecordColumn, Search, View};
 use record::{Disclosed, Part};
-use tlog::Prover;
 use trail::Snapshot;
 
 use crate::error::ExportError;
-use crate::folder::{Digesting, Temporary, parent, sha256, sum_line};
-use crate::framed;
-use crate::manifest::{ColumnEntry, FORMAT, FileEntry, Filter, HASHES, MANIFEST, Manifest, RECORDS, RowFormat, SUM};
-use crate::rows::{BATCH_ROWS, Rows};
-use crate::sealed::{File, Recipient, Seal};
+use crate::files::{Files, Written};
+use crate::folder::{Temporary, is_free, parent, sha256, sum_line};
+use crate::manifest::{FORMAT, Filter, MANIFEST, Manifest, RowFormat, SUM};
+use crate::sealed::{Recipient, Seal};
 use crate::spool::{Spool, Wanted};
 use crate::verify::{Outside, verify};
 
@@ -40,11 +36,40 @@ pub struct Order {
     pub file_rows: u64,
     /// Whom it is encrypted to, file by file; nobody: it is left open.
     pub recipients: Vec<Recipient>,
+    /// Bytes of its records, and of its rows, at most.
+    pub bytes_max: u64,
 }
 
 impl Order {
     /// Rows of a file unless it is said otherwise.
     pub const FILE_ROWS: u64 = 1_000_000;
+
+    /// All of a record.
+    pub const EVERYTHING: [&str; 23] = [
+        "index",
+        "id",
+        "kind",
+        "time",
+        "time_ns",
+        "time_source",
+        "received",
+        "about",
+        "clock:json",
+        "producer:json",
+        "trace:json",
+        "model:json",
+        "result:json",
+        "sampling:json",
+        "profile",
+        "error",
+        "inputs_withheld",
+        "subject:json",
+        "inputs:json",
+        "parameters:json",
+        "output:json",
+        "explanation:json",
+        "context:json",
+    ];
 }
 
 /// An export that was made.
@@ -65,99 +90,137 @@ pub fn write(
     target: &Path,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Exported, ExportError> {
-    let is_empty = |target: &Path| std::fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_none());
-    if target.symlink_metadata().is_ok() && !is_empty(target) {
+    if !is_free(target) {
         return Err(ExportError::Taken(target.to_owned()));
     }
-    let snapshot = view.snapshot();
-    let size = snapshot.checkpoint().map(|_| snapshot.sealed()).ok_or(ExportError::NotSealed)?;
-    let search = Search { below: Some(size), columns: vec!["index".to_owned()], ..order.search.clone() };
-    let columns = view.record_columns(&order.columns)?;
-    let (started_ns, started) = (host.now_ns(), host.monotonic());
-    let matched = matched(&view.clone().at(started_ns), &search)?;
+    let plan = Plan::of(host, view, order)?;
     let cannot = |cause: std::io::Error| ExportError::Write { path: target.to_owned(), cause: cause.to_string() };
     host.create_dir_all(parent(target), "export")?;
     let temporary = Temporary::beside(target).map_err(cannot)?;
-    let complete = !search.is_narrowed() && search.limit == Search::EVERY;
-    let mut parts: Vec<Part> = columns.iter().filter_map(RecordColumn::part).collect();
-    parts.sort_unstable();
-    parts.dedup();
-    let wanted = Wanted { matched: &matched, complete, size, kind: search.kind, parts: &parts };
-    let total = 2 * if complete { size } else { matched.len() as u64 };
-    let mut done = 0;
-    let mut step = || {
-        done += 1;
-        progress(done, total);
-    };
-    let spool = Spool::fill(host, snapshot, &wanted, &temporary.path(), &mut step)?;
-    let seal = Seal::new(&order.recipients);
-    let mut files = Files::new(host, &seal, temporary.path(), order.format, &columns, order.file_rows)?;
-    let mut entries = EntriesAhead { snapshot, digests: Vec::new(), first: 0, size };
-    for item in spool.items() {
-        let (index, item) = item.map_err(cannot)?;
-        let record = Disclosed::read(&item).map_err(|_| ExportError::Changed { index })?;
-        if record.digest() != entries.digest(index)? {
-            return Err(ExportError::Changed { index });
-        }
-        let is_row = search.kind.is_none_or(|kind| kind == record.stamp.kind);
-        files.take(&item, record, is_row)?;
-        step();
-    }
-    let written = files.finish(snapshot, &spool, size)?;
-    if written.rows != matched.len() as u64 {
-        return Err(ExportError::Unsound("another number of records matches than was found".to_owned()));
-    }
-    let asking = Asking {
-        asked: order.asked,
-        run: search.to_sql()?,
-        search: Some(&search),
-        started_ns,
-        took: host.monotonic().saturating_sub(started),
-        returned: written.rows,
-        cut: false,
-    };
-    let evidence = view.clone().at(started_ns).evidence(asking)?;
-    let manifest = Manifest {
-        onrecord_export: FORMAT,
-        evidence,
-        filter: Filter::of(&search),
-        complete,
-        format: order.format,
-        rows: written.rows,
-        records: written.records,
-        parts: parts.iter().map(|part| part.name().to_owned()).collect(),
-        columns: written.columns,
-        fields: written.dictionary.entries(),
-        fields_left_off: written.dictionary.is_full(),
-        files: written.files,
-    };
-    let bytes = manifest.to_bytes().map_err(|error| ExportError::Unsound(error.to_string()))?;
-    let digest = sha256(&bytes);
-    let folder = temporary.path();
-    let sum = sum_line(&digest);
-    seal.put(host, &folder, MANIFEST, &bytes)?;
-    seal.put(host, &folder, SUM, sum.as_bytes())?;
-    if seal.is_closed() {
-        let small = [(MANIFEST, bytes.len() as u64, digest.clone()), (SUM, sum.len() as u64, sha256(sum.as_bytes()))];
-        read_back_sealed(&seal, &folder, &manifest, &small)?;
-    } else {
-        read_back(host, &folder)?;
-    }
-    host.sync_dir(&folder, "export")?;
-    host.rename(&folder, target, "export")?;
-    temporary.keep();
-    host.sync_dir(parent(target), "export")?;
-    Ok(Exported { manifest, digest })
+    let seal = Seal::new(&plan.order.recipients);
+    let exported = plan.fill(host, view, &seal, &temporary.path(), progress)?;
+    temporary.replace(host, target)?;
+    Ok(exported)
 }
 
-/// Nothing leaves that does not check.
-fn read_back(host: &Host, folder: &Path) -> Result<(), ExportError> {
-    let report = verify(host, folder, &Outside::default(), &mut |_, _| {});
-    let report = report.map_err(|error| ExportError::Unsound(error.to_string()))?;
-    match report.findings.first() {
-        Some(finding) => Err(ExportError::Unsound(finding.what.clone())),
-        None => Ok(()),
+/// What is exported, found and not written yet.
+pub(crate) struct Plan {
+    pub order: Order,
+    /// The search, so that whoever sees everything finds the same by it.
+    search: Search,
+    columns: Vec<RecordColumn>,
+    matched: Vec<u64>,
+    size: u64,
+    started_ns: i64,
+    started: Duration,
+}
+
+impl Plan {
+    pub(crate) fn of(host: &Host, view: &View, order: Order) -> Result<Plan, ExportError> {
+        let snapshot = view.snapshot();
+        let size = snapshot.checkpoint().map(|_| snapshot.sealed()).ok_or(ExportError::NotSealed)?;
+        let search = Search { below: Some(size), columns: vec!["index".to_owned()], ..order.search.clone() };
+        // What a policy hides is told in the query, so that an export claims no more than it holds.
+        let search = view.repeatable(&search)?;
+        let columns = view.record_columns(&order.columns)?;
+        let (started_ns, started) = (host.now_ns(), host.monotonic());
+        let matched = matched(&view.clone().at(started_ns), &search)?;
+        Ok(Plan { order, search, columns, matched, size, started_ns, started })
     }
+
+    /// Writes all of it to a folder, and checks it.
+    pub(crate) fn fill(
+        &self,
+        host: &Host,
+        view: &View,
+        seal: &Seal,
+        folder: &Path,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Exported, ExportError> {
+        let (snapshot, search, size) = (view.snapshot(), &self.search, self.size);
+        let cannot = |cause: std::io::Error| ExportError::Write { path: folder.to_owned(), cause: cause.to_string() };
+        let complete = !search.is_narrowed() && search.limit == Search::EVERY;
+        let mut parts: Vec<Part> = self.columns.iter().filter_map(RecordColumn::part).collect();
+        parts.sort_unstable();
+        parts.dedup();
+        let wanted = Wanted { matched: &self.matched, complete, size, kind: search.kind, parts: &parts };
+        let total = 2 * if complete { size } else { self.matched.len() as u64 };
+        let mut done = 0;
+        let mut step = || {
+            done += 1;
+            progress(done, total);
+        };
+        let spool = Spool::fill(host, snapshot, &wanted, folder, self.order.bytes_max, &mut step)?;
+        let mut files = Files::new(host, seal, folder.to_owned(), &self.order, &self.columns)?;
+        let mut entries = EntriesAhead { snapshot, digests: Vec::new(), first: 0, size };
+        for item in spool.items() {
+            let (index, item) = item.map_err(cannot)?;
+            let record = Disclosed::read(&item).map_err(|_| ExportError::Changed { index })?;
+            if record.digest() != entries.digest(index)? {
+                return Err(ExportError::Changed { index });
+            }
+            let is_row = search.kind.is_none_or(|kind| kind == record.stamp.kind);
+            files.take(&item, record, is_row)?;
+            step();
+        }
+        let written = files.finish(snapshot, &spool, size)?;
+        if written.rows != self.matched.len() as u64 {
+            return Err(ExportError::Unsound("another number of records matches than was found".to_owned()));
+        }
+        let manifest = self.manifest(host, view, complete, &parts, written)?;
+        let bytes = manifest.to_bytes().map_err(|error| ExportError::Unsound(error.to_string()))?;
+        let digest = sha256(&bytes);
+        let sum = sum_line(&digest);
+        seal.put(host, folder, MANIFEST, &bytes)?;
+        seal.put(host, folder, SUM, sum.as_bytes())?;
+        let small = [(MANIFEST, bytes.len() as u64, digest.clone()), (SUM, sum.len() as u64, sha256(sum.as_bytes()))];
+        match seal.is_closed() {
+            true => read_back_sealed(seal, folder, &manifest, &small)?,
+            false => read_back(host, folder, &digest).map_err(ExportError::Unsound)?,
+        }
+        Ok(Exported { manifest, digest })
+    }
+
+    fn manifest(
+        &self,
+        host: &Host,
+        view: &View,
+        complete: bool,
+        parts: &[Part],
+        written: Written,
+    ) -> Result<Manifest, ExportError> {
+        let asking = Asking {
+            asked: self.order.asked.clone(),
+            run: self.search.to_sql()?,
+            search: Some(&self.search),
+            started_ns: self.started_ns,
+            took: host.monotonic().saturating_sub(self.started),
+            returned: written.rows,
+            cut: false,
+        };
+        Ok(Manifest {
+            onrecord_export: FORMAT,
+            evidence: view.clone().at(self.started_ns).evidence(asking)?,
+            filter: Filter::of(&self.search),
+            complete,
+            format: self.order.format,
+            rows: written.rows,
+            records: written.records,
+            parts: parts.iter().map(|part| part.name().to_owned()).collect(),
+            columns: written.columns,
+            fields: written.dictionary.entries(),
+            fields_left_off: written.dictionary.is_full(),
+            files: written.files,
+        })
+    }
+}
+
+/// Nothing leaves that does not check. Why it does not.
+pub(crate) fn read_back(host: &Host, folder: &Path, digest: &str) -> Result<(), String> {
+    let outside = Outside { digest: Some(digest.to_owned()), ..Outside::default() };
+    let report = verify(host, folder, &outside, &mut |_, _| {});
+    let report = report.map_err(|error| error.to_string())?;
+    report.findings.first().map_or(Ok(()), |finding| Err(finding.what.clone()))
 }
 
 /// As [`read_back`], for files that only their recipients will open: each decrypts to the bytes that were written to it. Each
@@ -213,170 +276,4 @@ impl EntriesAhead<'_> {
         let offset = (index - self.first) as usize;
         self.digests.get(offset).copied().ok_or(ExportError::Changed { index })
     }
-}
-
-/// A file that is being written, digested on the way.
-type Out = Digesting<File>;
-
-/// The files of an export, as they are being written.
-struct Files<'a> {
-    host: &'a Host,
-    seal: &'a Seal,
-    folder: PathBuf,
-    format: RowFormat,
-    columns: &'a [RecordColumn],
-    schema: SchemaRef,
-    file_rows: u64,
-    records: Out,
-    rows: Option<Rows<Out>>,
-    /// Records whose rows are not written yet.
-    batch: Vec<Disclosed>,
-    in_file: u64,
-    written: Written,
-}
-
-/// What has been written.
-struct Written {
-    files: Vec<FileEntry>,
-    rows: u64,
-    records: u64,
-    columns: Vec<ColumnEntry>,
-    dictionary: Dictionary,
-}
-
-impl<'a> Files<'a> {
-    fn new(
-        host: &'a Host,
-        seal: &'a Seal,
-        folder: PathBuf,
-        format: RowFormat,
-        columns: &'a [RecordColumn],
-        file_rows: u64,
-    ) -> Result<Self, ExportError> {
-        let entry = |column: &RecordColumn| ColumnEntry {
-            name: column.name().to_owned(),
-            field: column.field(),
-            kind: column.kind().to_owned(),
-            holds: column.holds(),
-            rows: 0,
-        };
-        let written = Written {
-            files: Vec::new(),
-            rows: 0,
-            records: 0,
-            columns: columns.iter().map(entry).collect(),
-            dictionary: Dictionary::default(),
-        };
-        let records = Digesting::new(seal.create(host, &folder, RECORDS)?);
-        let schema = RecordColumn::schema(columns);
-        let (batch, file_rows) = (Vec::new(), file_rows.max(1));
-        let mut files = Files {
-            host,
-            seal,
-            folder,
-            format,
-            columns,
-            schema,
-            file_rows,
-            records,
-            rows: None,
-            batch,
-            in_file: 0,
-            written,
-        };
-        files.open()?;
-        Ok(files)
-    }
-
-    fn cannot(&self, name: &str, cause: impl std::fmt::Display) -> ExportError {
-        ExportError::Write { path: self.folder.join(name), cause: cause.to_string() }
-    }
-
-    fn rows_name(&self) -> String {
-        Manifest::rows_file(self.format, self.written.files.len())
-    }
-
-    fn open(&mut self) -> Result<(), ExportError> {
-        let out = Digesting::new(self.seal.create(self.host, &self.folder, &self.rows_name())?);
-        let rows = Rows::new(out, self.format, &self.schema);
-        self.rows = Some(rows.map_err(|error| self.cannot(&self.rows_name(), error))?);
-        self.in_file = 0;
-        Ok(())
-    }
-
-    /// Takes the next record, and its row.
-    fn take(&mut self, item: &[u8], record: Disclosed, is_row: bool) -> Result<(), ExportError> {
-        framed::write(&mut self.records, item).map_err(|error| self.cannot(RECORDS, error))?;
-        self.written.records += 1;
-        if !is_row {
-            return Ok(());
-        }
-        if let Some(parts) = record.parts() {
-            let seen = self.written.dictionary.see(parts);
-            seen.map_err(|_| ExportError::Changed { index: record.index })?;
-        }
-        self.batch.push(record);
-        // A file that is full is closed once there is a row for the next.
-        let room = Some(self.file_rows - self.in_file).filter(|room| *room > 0).unwrap_or(self.file_rows);
-        if self.batch.len() == BATCH_ROWS || self.batch.len() as u64 == room { self.write_rows() } else { Ok(()) }
-    }
-
-    fn write_rows(&mut self) -> Result<(), ExportError> {
-        if self.batch.is_empty() {
-            return Ok(());
-        }
-        if self.in_file == self.file_rows {
-            self.close()?;
-            self.open()?;
-        }
-        let rows = RecordColumn::rows(self.columns, &self.batch)?;
-        for (entry, column) in self.written.columns.iter_mut().zip(rows.columns()) {
-            entry.rows += (column.len() - column.null_count()) as u64;
-        }
-        let name = self.rows_name();
-        if let Some(out) = &mut self.rows {
-            out.write(&rows)
-                .map_err(|error| ExportError::Write { path: self.folder.join(&name), cause: error.to_string() })?;
-        }
-        self.in_file += self.batch.len() as u64;
-        self.written.rows += self.batch.len() as u64;
-        self.batch.clear();
-        Ok(())
-    }
-
-    fn close(&mut self) -> Result<(), ExportError> {
-        let name = self.rows_name();
-        if let Some(rows) = self.rows.take() {
-            let out = rows.finish().map_err(|error| self.cannot(&name, error))?;
-            let path = self.seal.path(&self.folder, &name);
-            self.written.files.push(entry(out, &path, &name, Some(self.in_file))?);
-        }
-        Ok(())
-    }
-
-    /// The rest of the rows, and the hashes from the records to the root.
-    fn finish(mut self, snapshot: &Snapshot, spool: &Spool, size: u64) -> Result<Written, ExportError> {
-        self.write_rows()?;
-        self.close()?;
-        let mut hashes = Digesting::new(self.seal.create(self.host, &self.folder, HASHES)?);
-        let mut failed = None;
-        let proved = Prover::new(snapshot.entries(), size).shared(spool.indices(), &mut |hash| {
-            failed = failed.take().or_else(|| hashes.write_all(hash.as_bytes()).err());
-        });
-        proved.map_err(|error| ExportError::Unsound(error.to_string()))?;
-        if let Some(error) = failed {
-            return Err(self.cannot(HASHES, error));
-        }
-        let path = |name| self.seal.path(&self.folder, name);
-        self.written.files.push(entry(self.records, &path(RECORDS), RECORDS, None)?);
-        self.written.files.push(entry(hashes, &path(HASHES), HASHES, None)?);
-        Ok(self.written)
-    }
-}
-
-/// Makes a file durable.
-fn entry(out: Out, path: &Path, name: &str, rows: Option<u64>) -> Result<FileEntry, ExportError> {
-    let (bytes, sha256) = (out.bytes, out.digest());
-    out.inner.finish(path)?;
-    Ok(FileEntry { name: name.to_owned(), bytes, sha256, rows })
 }

@@ -1,20 +1,32 @@
-//! Records as they are sent: a stream of bytes in one of three forms, taken apart into records one after the other, in
+//! Records as they are sent: a stream of bytes in one of five forms, taken apart into records one after the other, in
 //! memory that does not grow with the stream. What is no record is told with its place, and the rest goes on.
 //!
 //! ```text
 //! bytes ──► unpacked, if they are gzip ──► a piece for each record ──► Record, or why it is none
-//!                                          lines, json, cbor           record::{JsonParser, CborParser}
+//!                                     │    lines, json, cbor           record::{JsonParser, CborParser}
+//!                                     └──► batches ──► a row as CBOR ──► the same
+//!                                          arrow, rows  row, moment
 //! ```
+//!
+//! # What holds
+//!
+//! * **I12**, **T24** Bytes from outside end in a record or a fault: no length is believed beyond the bytes that there are,
+//!   and a library's panic is a fault.
 //!
 //! What it deliberately is not: it opens no file and no connection, and knows no trail.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod arrow;
 mod cbor;
 mod json;
 mod lines;
+mod moment;
+mod row;
+mod rows;
 
 use std::fmt;
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 
 use flate2::bufread::MultiGzDecoder;
@@ -30,6 +42,10 @@ pub enum Format {
     Json,
     /// A CBOR sequence
     Cbor,
+    /// An Arrow IPC stream or file (Feather), a record a row
+    Arrow,
+    /// Parquet, a record a row
+    Parquet,
 }
 
 /// Where in a stream something stands.
@@ -78,6 +94,9 @@ impl From<Box<RecordError>> for Fault {
     }
 }
 
+/// What a row of Arrow may take as CBOR, in records of the largest size: nulls and short numbers take none in a record.
+const ROW_GROWTH: usize = 2;
+
 /// One record, or what is wrong with what stands there.
 #[derive(Debug)]
 pub struct Item {
@@ -96,6 +115,7 @@ enum Reader {
     Lines(lines::Lines, JsonParser),
     Json(json::Elements, JsonParser),
     Cbor(cbor::Items, CborParser),
+    Rows(Box<rows::Rows>, CborParser),
 }
 
 /// A stretch of the stream that should be one record: its number, and its bytes or why there are none.
@@ -116,14 +136,36 @@ pub fn unpacked(mut raw: Box<dyn Read>) -> io::Result<Box<dyn BufRead>> {
 
 impl Records {
     /// The records in some bytes.
-    pub fn read(bytes: Box<dyn BufRead>, format: Format, limits: Limits) -> Records {
+    ///
+    /// # Errors
+    /// Of the bytes, where all of them are needed before the first record: Parquet that is in no file.
+    pub fn read(bytes: Box<dyn BufRead>, format: Format, limits: Limits) -> io::Result<Records> {
         let max = limits.text_bytes();
+        let row_max = ROW_GROWTH * limits.record_bytes;
         let reader = match format {
             Format::Ndjson => Reader::Lines(lines::Lines::new(bytes, max), JsonParser::new(limits)),
             Format::Json => Reader::Json(json::Elements::new(bytes, max), JsonParser::new(limits)),
             Format::Cbor => Reader::Cbor(cbor::Items::new(bytes, max), CborParser::new(limits)),
+            Format::Arrow => Reader::Rows(Box::new(rows::Rows::arrow(bytes, row_max)), CborParser::new(limits)),
+            Format::Parquet => Reader::Rows(Box::new(rows::Rows::parquet(bytes, row_max)?), CborParser::new(limits)),
         };
-        Records { reader }
+        Ok(Records { reader })
+    }
+
+    /// The records in a file of Parquet.
+    pub fn parquet_file(file: File, limits: Limits) -> Records {
+        let rows = rows::Rows::parquet_file(file, ROW_GROWTH * limits.record_bytes);
+        Records { reader: Reader::Rows(Box::new(rows), CborParser::new(limits)) }
+    }
+
+    /// All rows of Arrow together may take so many bytes as records: a few bytes can say the same row many times. Beyond
+    /// that [`Records::read_next`] ends in an error of kind [`io::ErrorKind::FileTooLarge`].
+    #[must_use]
+    pub fn within(mut self, bytes_max: u64) -> Records {
+        if let Reader::Rows(rows, _) = &mut self.reader {
+            rows.within(bytes_max);
+        }
+        self
     }
 
     /// The next record; nothing at the end. An error is one of the stream: nothing comes after it.
@@ -142,6 +184,10 @@ impl Records {
             }
             Reader::Cbor(items, parser) => items.next()?.map(|(number, bytes)| {
                 let record = bytes.map_err(Fault::of).and_then(|bytes| parser.parse(bytes).map_err(Fault::from));
+                Item { place: Place::Record(number), record: record.map(Box::new) }
+            }),
+            Reader::Rows(rows, parser) => rows.next()?.map(|(number, bytes)| {
+                let record = bytes.and_then(|bytes| parser.parse(bytes).map_err(Fault::from));
                 Item { place: Place::Record(number), record: record.map(Box::new) }
             }),
         })
@@ -187,7 +233,7 @@ mod tests {
         packer.write_all(line).unwrap();
         for bytes in [line.to_vec(), packer.finish().unwrap()] {
             let raw = unpacked(Box::new(Trickle(io::Cursor::new(bytes)))).unwrap();
-            let mut records = Records::read(raw, Format::Ndjson, Limits::DEFAULT);
+            let mut records = Records::read(raw, Format::Ndjson, Limits::DEFAULT).unwrap();
             assert!(records.read_next().unwrap().unwrap().record.is_ok());
             assert!(records.read_next().unwrap().is_none());
         }
@@ -197,7 +243,7 @@ mod tests {
     fn a_fault_names_its_field() {
         let text = br#"{"kind":"config","context":{"a":{"$f64":"x"}}}"#;
         let bytes = Box::new(io::Cursor::new(text.to_vec()));
-        let mut records = Records::read(bytes, Format::Json, Limits::DEFAULT);
+        let mut records = Records::read(bytes, Format::Json, Limits::DEFAULT).unwrap();
         let fault = records.read_next().unwrap().unwrap().record.unwrap_err();
         assert_eq!(fault.field.as_deref(), Some("context.a"));
         assert!(fault.reason.starts_with("context.a: "), "{fault}");

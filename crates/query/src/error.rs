@@ -69,6 +69,9 @@ pub enum QueryError {
         /// What may be used.
         max: String,
     },
+    /// An answer that what is hidden from the reader would make false, or that nobody could check: a whole sentence.
+    #[error("{0}")]
+    Hidden(String),
     /// A policy that cannot be applied.
     #[error("the access policy cannot be applied: {0}")]
     Policy(String),

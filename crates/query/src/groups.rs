@@ -9,10 +9,12 @@
 //!
 //! [`sampling.probability`]: https://opentelemetry.io/docs/specs/otel/trace/tracestate-probability-sampling/
 
-use serde::Serialize;
+use record::{FieldRef, Part};
+use serde::{Deserialize, Serialize};
 
 use crate::columns::Columns;
 use crate::error::QueryError;
+use crate::repeatable;
 use crate::search::Search;
 use crate::statement;
 use crate::statistics::{self, Interval};
@@ -43,7 +45,7 @@ pub struct GroupsAsked {
 }
 
 /// What groups came to.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Groups {
     /// What makes the groups.
     pub by: Vec<String>,
@@ -68,7 +70,7 @@ pub struct Groups {
 }
 
 /// One group.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Group {
     /// Its values; of those who have none, nothing.
     pub values: Vec<Option<String>>,
@@ -91,7 +93,7 @@ pub struct Group {
 }
 
 /// A group beside the reference.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Compared {
     /// The rate over the reference's.
     pub ratio: Option<f64>,
@@ -108,7 +110,7 @@ pub struct Compared {
 }
 
 /// Whether a ratio is below 0.8, with its uncertainty (29 CFR 1607.4 D has the figure).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FourFifths {
     /// All of the interval is below 0.8.
@@ -212,12 +214,18 @@ fn expressions(text: &str) -> Result<Vec<String>, QueryError> {
     })
 }
 
+/// Whether a text may be about what came later.
+fn is_late(text: &str) -> bool {
+    text.contains("outcome") || text.contains("oversight")
+}
+
 impl View {
     /// How an outcome falls on groups.
     pub fn groups(&self, asked: &GroupsAsked) -> Result<Groups, QueryError> {
         let by = expressions(&asked.by)?;
         let outcome = statement::predicate(&asked.outcome)?;
         let filter = asked.filter.condition()?;
+        self.groups_are_plain(&by, &outcome)?;
         let (sums, weighted) = self.sums(&by, &outcome, &filter)?;
         let mut groups: Vec<Group> = sums.into_iter().map(|(values, sums)| sums.group(values, weighted)).collect();
         let size = |group: &Group| group.n + group.unknown;
@@ -245,11 +253,28 @@ impl View {
         })
     }
 
+    /// Nothing is grouped by what is masked, nor counted by it: groups of masks would pass for groups of people. A filter
+    /// is as in every search.
+    fn groups_are_plain(&self, by: &[String], outcome: &str) -> Result<(), QueryError> {
+        let made = "groups";
+        let expressions = || by.iter().map(String::as_str).chain([outcome]);
+        expressions().try_for_each(|each| self.reads_plain(each, made))?;
+        // What came later is the output and context of other records, under names of their own.
+        if expressions().any(is_late) {
+            let whole = |part: Part| FieldRef { part, keys: Vec::new() };
+            for part in [Part::Output, Part::Context] {
+                if let Some((field, _)) = self.policy.masks_within(&whole(part)).first() {
+                    return Err(repeatable::masked(&field.to_string(), made));
+                }
+            }
+        }
+        self.sees_plain(&["sampling.probability"], made)
+    }
+
     /// The sums of each group, and whether any record stands for more than itself.
     fn sums(&self, by: &[String], outcome: &str, filter: &str) -> Result<(Vec<(Values, Sums)>, bool), QueryError> {
         // What came later costs a join, and stands in a table of its own.
-        let late = |text: &str| text.contains("outcome") || text.contains("oversight");
-        let late = late(outcome) || late(filter) || by.iter().any(|each| late(each));
+        let late = is_late(outcome) || is_late(filter) || by.iter().any(|each| is_late(each));
         let table = if late { "cases" } else { "decisions" };
         let attributes: Vec<String> =
             by.iter().enumerate().map(|(at, each)| format!("CAST(({each}) AS VARCHAR) AS g{at}")).collect();

@@ -61,6 +61,7 @@ mod notes;
 mod reconcile;
 mod record_rows;
 mod records;
+mod repeatable;
 mod sample;
 mod search;
 mod session;

@@ -7,7 +7,7 @@ mod theirs;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::columns::Columns;
 use crate::error::QueryError;
@@ -21,12 +21,23 @@ pub use theirs::{BadRow, Labels, Theirs, TheirsError};
 /// A count is of an interval, of a model, and of a version if the file says versions.
 type Key = (i64, String, Option<String>);
 
+/// What counts are made of: none of it may be masked.
+const COUNTED: [&str; 7] = [
+    "model.name",
+    "model.version",
+    "sampling.probability",
+    "output.count",
+    "context.first",
+    "context.last",
+    "context.count",
+];
+
 /// How far an estimate may be from a count: 99.9 % of the time it is nearer, so that a month of hours raises one false
 /// alarm at most.
 const Z_999: f64 = 3.290_526_731_491_926;
 
 /// What two counts came to.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Reconciled {
     /// The whole.
     pub verdict: Agreement,
@@ -45,10 +56,10 @@ pub struct Reconciled {
 }
 
 /// One interval of one model.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Row {
     /// When the interval begins.
-    #[serde(rename = "from", serialize_with = "times::serialize")]
+    #[serde(rename = "from", with = "times")]
     pub from_ns: i64,
     /// The model.
     pub model: String,
@@ -77,7 +88,7 @@ pub struct Row {
 }
 
 /// How it is known what sampling left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LeftOut {
     /// Nothing was.
@@ -89,7 +100,7 @@ pub enum LeftOut {
 }
 
 /// What two counts say of each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Agreement {
     /// They are the same.
@@ -145,6 +156,7 @@ struct Counted {
 impl View {
     /// Holds the trail's counts against others, over the time and the models that those are of.
     pub fn reconcile(&self, theirs: &Theirs) -> Result<Reconciled, QueryError> {
+        self.sees_plain(&COUNTED, "counts")?;
         let by = theirs.by();
         let mut counted = Counted::default();
         if let Some((from, until)) = theirs.span() {

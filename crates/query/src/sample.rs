@@ -99,6 +99,8 @@ impl View {
         }
         let pin = self.pin(&asked.checkpoint)?;
         let filter = statement::predicate(&asked.filter)?;
+        // What is drawn from is written so that whoever sees everything draws from the same.
+        let told = self.repeatable_predicate(&filter)?;
         let now_ns = self.shared.host.now_ns();
         let population = self.population(&filter, &pin, &asked.nonce, asked.n, now_ns)?;
         let size = pin.checkpoint().size();
@@ -110,7 +112,7 @@ impl View {
             time: times::rfc3339(now_ns),
             checkpoint: pin.note().to_string(),
             nonce: asked.nonce.clone(),
-            filter,
+            filter: told,
             n: asked.n as u64,
             population: population.size,
             excluded: size.saturating_sub(population.size),
@@ -122,10 +124,6 @@ impl View {
 
     /// The checkpoint, if this trail's log signed it and its entries are those that are here.
     fn pin(&self, note: &[u8]) -> Result<SignedCheckpoint, SampleError> {
-        if !self.policy.is_open() {
-            let why = "a sample is drawn from all records, and it hides some".to_owned();
-            return Err(QueryError::Policy(why).into());
-        }
         let unknown = |error: &dyn std::fmt::Display| SampleError::Checkpoint(error.to_string());
         let key = self.snapshot.settings().verifier_key().map_err(|error| unknown(&error))?;
         let pin = SignedCheckpoint::open(note, &[key]).map_err(|error| unknown(&error))?;
@@ -165,15 +163,19 @@ impl View {
                 population += 1;
             }
         }
-        let erased = format!(
-            "SELECT count(*) FROM events WHERE erased IS NOT NULL AND \"index\" < {size} \
-             AND NOT coalesce(({filter}), false)"
-        );
-        let mut unseen = 0;
-        for batch in self.every_row(&erased, Some(now_ns))? {
-            unseen += Columns(&batch?).integers(0)?.count(0);
+        let erased = format!("SELECT count(*) FROM events WHERE erased IS NOT NULL AND \"index\" < {size}");
+        let found = self.one_count(&format!("{erased} AND coalesce(({filter}), false)"), now_ns)?;
+        // Of the whole trail, also where a policy hides some of it: it is the same number whatever is asked.
+        let erased = self.opened().one_count(&erased, now_ns)?;
+        Ok(Population { drawn: draw.end(), size: population, erased: erased.saturating_sub(found) })
+    }
+
+    fn one_count(&self, sql: &str, now_ns: i64) -> Result<u64, QueryError> {
+        let mut count = 0;
+        for batch in self.every_row(sql, Some(now_ns))? {
+            count += Columns(&batch?).integers(0)?.count(0);
         }
-        Ok(Population { drawn: draw.end(), size: population, erased: unseen })
+        Ok(count)
     }
 
     /// A drawn record with its digest, which is under the checkpoint.

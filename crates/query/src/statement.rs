@@ -114,6 +114,28 @@ fn read_predicate(text: &str) -> Result<String, QueryError> {
     }
 }
 
+/// Whether a predicate holds a query of its own.
+pub(crate) fn has_queries(predicate: &str) -> Result<bool, QueryError> {
+    on_large_stack(|| {
+        let Asked::Rows(statement) = read(&format!("SELECT 1 WHERE {predicate}"))? else { return Ok(true) };
+        let mut queries = Queries(0);
+        let _ = query_of(&statement).map(|sql| Visit::visit(sql, &mut queries));
+        Ok(queries.0 != 1)
+    })
+}
+
+/// Counts queries, the outermost too.
+struct Queries(usize);
+
+impl Visitor for Queries {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        self.0 += 1;
+        ControlFlow::Continue(())
+    }
+}
+
 fn first_words(statement: &str) -> String {
     let words: Vec<&str> = statement.split_whitespace().take(2).collect();
     let words: String = words.join(" ").chars().take(60).collect();

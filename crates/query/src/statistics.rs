@@ -5,7 +5,7 @@
 pub const Z_95: f64 = 1.959_963_984_540_054;
 
 /// From where until where.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Interval {
     /// The lower end.
     pub from: f64,

@@ -162,6 +162,25 @@ impl View {
         question.names.resolve(name)?.ok_or_else(unknown)
     }
 
+    /// The columns that a predicate names.
+    pub(crate) fn named_in(&self, predicate: &str) -> Result<Vec<Face>, QueryError> {
+        let at = self.shared.host.monotonic() + self.shared.limits.time;
+        let deadline = Deadline { host: self.shared.host.clone(), at, limit: self.shared.limits.time };
+        let notes = Notes::default();
+        on_large_stack(|| {
+            let Asked::Rows(mut statement) = statement::read(&format!("SELECT 1 WHERE {predicate}"))? else {
+                return Ok(Vec::new());
+            };
+            let question = self.question(&deadline, &notes, self.now_ns())?;
+            statement::name_columns(&mut statement, |text| question.names.resolve(text))
+        })
+    }
+
+    /// The same snapshot as who sees everything sees it. For counts that tell nobody what is hidden.
+    pub(crate) fn opened(&self) -> View {
+        View { policy: Arc::new(Policy::default()), ..self.clone() }
+    }
+
     fn show_tables(&self, deadline: &Deadline) -> Result<Answer, QueryError> {
         let mut rows: Vec<(String, String)> =
             TABLES.iter().map(|table| (table.name.to_owned(), table.about.to_owned())).collect();

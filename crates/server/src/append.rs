@@ -33,13 +33,14 @@ pub const PROOFS_MAX: usize = 1_000;
 const INLINE_MAX: usize = 16;
 
 /// Media types of bodies, and the form that each means.
-pub const MEDIA_TYPES: [(&str, Format); 6] = [
+pub const MEDIA_TYPES: [(&str, Format); 7] = [
     ("application/json", Format::Json),
     ("application/x-ndjson", Format::Ndjson),
     ("application/ndjson", Format::Ndjson),
     ("application/jsonl", Format::Ndjson),
     ("application/cbor-seq", Format::Cbor),
     ("application/cbor", Format::Cbor),
+    ("application/vnd.apache.arrow.stream", Format::Arrow),
 ];
 
 /// Takes a batch.
@@ -192,7 +193,10 @@ fn stage(
         Problem::new(Kind::Malformed, "the body cannot be unpacked; pack it again").field("Content-Encoding")
     };
     let bytes = order.packing.unpacked(bytes, unpacked_max).map_err(unreadable)?;
-    let mut items = Records::read(bytes, order.format, Limits::DEFAULT);
+    // Rows of Arrow are counted as the records that they say, as a few bytes can say many. What a batch of them takes
+    // while it is read is bounded too, and no more are read at once than have a turn.
+    let items = Records::read(bytes, order.format, Limits::DEFAULT).map_err(unreadable)?;
+    let mut items = items.within(unpacked_max);
     let (mut records, mut positions, mut refused): (Vec<Record>, Vec<usize>, Vec<Refused>) = Default::default();
     let mut not_granted: BTreeMap<String, u64> = BTreeMap::new();
     let mut position = 0;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use access::{Grant, Principal};
+use access::{Grant, Names, Principal};
 use axum::body::Body;
 use http::HeaderMap;
 use parking_lot::Mutex;
@@ -67,6 +67,18 @@ impl Asked {
         if let (Some(served), Some(grant)) = (&self.served, &self.grant) {
             served.clerk().refused(self.who.clone(), grant.permission.name(), reason, times);
         }
+    }
+
+    /// Refuses whoever sees a part of the decisions alone, where a part misleads: whoever took it for all `would` …
+    pub fn sees_every_decision(&self, would: &str) -> Result<(), Problem> {
+        let grant = self.grant()?;
+        if grant.models == Names::All && grant.tenants == Names::All {
+            return Ok(());
+        }
+        let what = format!("a role that sees a part of the trail {would}; ask with one that sees all");
+        let problem = Problem::new(problem::Kind::Forbidden, what);
+        self.refused(&problem.told.detail, 1);
+        Err(problem)
     }
 
     /// One of the reads that may be answered at once, waited for until the limit.
@@ -136,6 +148,11 @@ impl Query {
     pub fn get(&self, name: &str) -> Option<&str> {
         let found = self.pairs.iter().find(|(given, _)| given == name)?;
         Some(found.1.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// The value of a name that must have one.
+    pub fn needed(&self, name: &str, says: &str) -> Result<&str, Problem> {
+        self.get(name).ok_or_else(|| Problem::parameter(name, format!("{name} is missing; it is {says}")))
     }
 
     /// Whether a name is there, with nothing or `true`; not if it says `false`.

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use access::{Credential, Grant, Refused, Resource};
+use access::{Credential, Grant, Refused, Resource, Principal};
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use http::header::AUTHORIZATION;

@@ -9,7 +9,8 @@
 //!      │       └─ refused: problem+json; counted, and put on record          problem, clerk
 //!      ├─► login: to the identity provider and back ─► a session's cookie                  login, cookie, cross_site
 //!      ├─► append: body within bounds ─► records ─► staged ─► durable ─► receipts     body, room, acknowledger
-//!      ├─► search · sql · one: Reading: `begin` is durable ─► rows ─► `end`           reading, rows, access_record
+//!      ├─► search · sql · one · groups · sample · reconcile · export:
+//!      │       Reading: `begin` is durable ─► rows, a document or files ─► `end`      reading, rows, outlet, access_record
 //!      └─► stats · gaps · log · proof: figures and hashes                               figures, log
 //! ```
 //!
@@ -40,7 +41,10 @@ mod connections;
 mod cookie;
 mod cross_site;
 mod exchange;
+mod exports;
 mod figures;
+mod filters;
+mod groups;
 mod guard;
 mod listen;
 mod log;
@@ -50,14 +54,17 @@ mod metrics;
 mod one;
 mod open;
 pub mod openapi;
+mod outlet;
 pub mod problem;
 pub mod reading;
 mod refusals;
+mod reconcile;
 mod room;
 mod router;
 mod routes;
 mod rows;
 mod schemas;
+mod sample;
 mod search;
 mod serve;
 mod served;
@@ -70,6 +77,7 @@ mod watched;
 
 pub use config::Config;
 pub use cross_site::CSRF;
+pub use exports::SUMMARY as EXPORT_SUMMARY;
 pub use guard::PURPOSE;
 pub use login::LoginSettings;
 pub use routes::ROUTES;

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use arrow_array::RecordBatch;
 use axum::response::{IntoResponse as _, Response};
-use bytes::Bytes;
+use http::HeaderValue;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue};
 use lake::Lookup;
 use query::{Search, View};
 use record::Part;
@@ -42,18 +41,18 @@ impl Named {
         Ok(Named::Id(id))
     }
 
-    fn find(self, snapshot: &Snapshot) -> Result<Option<Found>, Problem> {
-        Ok(match self {
-            Named::Id(id) => snapshot.find(&id)?,
-            Named::Index(index) => snapshot.get(index)?,
-        })
+    /// Where the record is, if this reader may see it. Whoever may not is told the same as of one that is not there.
+    fn place(self, view: &View) -> Result<u64, Problem> {
+        let index = match self {
+            Named::Id(id) => view.index_of(&id)?,
+            Named::Index(index) => view.sees(index)?.then_some(index),
+        };
+        index.ok_or_else(not_found)
     }
 
-    fn condition(self) -> String {
-        match self {
-            Named::Id(id) => format!("id = '{id}'"),
-            Named::Index(index) => format!("\"index\" = {index}"),
-        }
+    /// The record, if this reader may see it.
+    fn find(self, view: &View) -> Result<Found, Problem> {
+        view.snapshot().get(self.place(view)?)?.ok_or_else(not_found)
     }
 }
 
@@ -71,43 +70,29 @@ pub fn record(asked: Asked) -> Answering {
         // The access record is about the record that is read, so that it is found with it. Nothing is told of it yet.
         let id = match named {
             Named::Id(id) => Some(id),
-            Named::Index(_) => {
-                off_the_loop(move || Ok(named.find(&*served.snapshot()?)?.map(|found| found.stored.stamp.id))).await?
+            Named::Index(index) => {
+                off_the_loop(move || Ok(served.snapshot()?.get(index)?.map(|found| found.stored.stamp.id))).await?
             }
         };
         let about = id.filter(|id| id.get_version_num() == 7 && id.get_variant() == uuid::Variant::RFC4122);
         let question = format!("GET records/{}?{}", asked.in_path("id")?, asked.query.told());
-        let mut reading = Reading::begin(&asked, &question, about).await?;
-        let view = match reading.view() {
-            Ok(view) => view,
-            Err(problem) => return Ok(reading.fail(problem)),
-        };
+        let reading = Reading::begin(&asked, &question, about).await?;
         let (as_it_is, filtered) = (reading.policy().masks.is_empty(), reading.policy().rows.is_some());
-        let turn = reading.take_turn();
-        let done = off_the_loop(move || {
-            let _turn = turn;
-            match as_it_is {
-                true => whole(&view, named, with_about, filtered),
-                false => masked(&view, named, with_about),
-            }
+        let answer = reading.document(move |view| match as_it_is {
+            true => whole(view, named, with_about, filtered),
+            false => masked(view, named, with_about),
         });
-        Ok(match done.await {
-            Ok((text, records)) => {
-                let json = HeaderValue::from_static("application/json");
-                reading.reply(HeaderMap::from_iter([(CONTENT_TYPE, json)]), Bytes::from(text), records)
-            }
-            Err(problem) => reading.fail(problem),
-        })
+        Ok(answer.await)
     })
 }
 
-/// The record without loss, for whom no field is masked. Where records are hidden, a search says which can be found.
+/// The record without loss, for whom no field is masked.
 fn whole(view: &View, named: Named, with_about: bool, filtered: bool) -> Result<(String, u64), Problem> {
     let snapshot = view.snapshot();
-    if filtered && rows(view, &["index"], named.condition(), 1)?.is_empty() {
-        return Err(not_found());
-    }
-    let found = named.find(snapshot)?.ok_or_else(not_found)?;
+    let found = match named {
+        Named::Id(id) => view.find(&id)?.ok_or_else(not_found)?,
+        Named::Index(_) => named.find(view)?,
+    };
     let mut fields = document(snapshot);
     fields.extend(object(&found)?);
     let mut records = 1;
@@ -197,7 +182,7 @@ fn object(found: &Found) -> Result<Fields, Problem> {
 
 /// What a reader may see of it, where that is not all: made by a search, as that is where masks are.
 fn masked(view: &View, named: Named, with_about: bool) -> Result<(String, u64), Problem> {
-    let found = rows(view, &Search::IN_FULL, named.condition(), 1)?;
+    let found = rows(view, &Search::IN_FULL, format!("\"index\" = {}", named.place(view)?), 1)?;
     let Some(record) = found.first() else { return Err(not_found()) };
     let mut fields = document(view.snapshot());
     fields.extend([("masked", "true".to_owned()), ("record", record.clone())]);
@@ -232,12 +217,9 @@ pub fn proof(asked: Asked) -> Answering {
         let named = Named::read(asked.in_path("id")?)?;
         let (served, policy) = (asked.trail()?.clone(), asked.grant()?.policy.clone());
         let text = asked.in_turn(move || {
-            let view = served.view(policy.clone())?;
+            let view = served.view(policy)?;
             // Whether there is such a record is told to nobody who could not find it.
-            if policy.rows.is_some() && rows(&view, &["index"], named.condition(), 1)?.is_empty() {
-                return Err(not_found());
-            }
-            let found = named.find(view.snapshot())?.ok_or_else(not_found)?;
+            let found = named.find(&view)?;
             let proof = view.snapshot().prove(&found).map_err(|error| match error {
                 ProofError::NotSealed { .. } => Problem::new(Kind::NotYet, error.to_string()),
                 error => problem::damaged(&error),

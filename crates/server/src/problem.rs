@@ -26,6 +26,8 @@ pub enum Kind {
     Timeout,
     /// What was asked for is not there yet.
     NotYet,
+    /// What the trail holds is not what the question says that it held.
+    Contradicted,
     /// A limit on sizes was passed.
     TooLarge,
     /// The body's form is not one that is read.
@@ -51,7 +53,7 @@ pub enum Kind {
 }
 
 /// Every kind: its name, status and title.
-const KINDS: [(Kind, &str, StatusCode, &str); 19] = [
+const KINDS: [(Kind, &str, StatusCode, &str); 20] = [
     (Kind::Malformed, "malformed", StatusCode::BAD_REQUEST, "The request cannot be read"),
     (Kind::Unauthenticated, "unauthenticated", StatusCode::UNAUTHORIZED, "Nobody is known to be asking"),
     (Kind::Forbidden, "forbidden", StatusCode::FORBIDDEN, "This is not granted"),
@@ -60,6 +62,7 @@ const KINDS: [(Kind, &str, StatusCode, &str); 19] = [
     (Kind::NotAcceptable, "not-acceptable", StatusCode::NOT_ACCEPTABLE, "No such form of the answer"),
     (Kind::Timeout, "timeout", StatusCode::REQUEST_TIMEOUT, "The request came too slowly"),
     (Kind::NotYet, "not-yet", StatusCode::CONFLICT, "Not yet"),
+    (Kind::Contradicted, "contradicted", StatusCode::CONFLICT, "The trail is not what it was"),
     (Kind::TooLarge, "too-large", StatusCode::PAYLOAD_TOO_LARGE, "The request is too large"),
     (
         Kind::UnsupportedMediaType,
@@ -226,7 +229,7 @@ impl From<query::QueryError> for Problem {
         use query::QueryError as E;
         match &error {
             E::Read(_) => damaged(&error),
-            E::Policy(_) => Problem::new(Kind::Forbidden, error.to_string()),
+            E::Policy(_) | E::Hidden(_) => Problem::new(Kind::Forbidden, error.to_string()),
             E::Limit { .. } => Problem::new(Kind::QueryLimit, error.to_string()),
             _ => Problem::new(Kind::Query, error.to_string()),
         }
@@ -254,6 +257,12 @@ pub fn stopped() -> Problem {
 pub fn damaged(error: &dyn std::fmt::Display) -> Problem {
     tracing::error!(%error, "the trail cannot be read");
     Problem::new(Kind::Damaged, "a part of the trail cannot be read; its operator runs: onrecord verify")
+}
+
+/// The trail is not what someone holds that it was: a finding, and for whoever finds it.
+pub fn contradicted(what: &str) -> Problem {
+    tracing::error!(what, "the trail is not what it was");
+    Problem::new(Kind::Contradicted, what).hint("run verify on the trail, with --pin")
 }
 
 /// A fault of ours.

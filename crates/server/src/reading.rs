@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use hyper::body::{Frame, SizeHint};
 use query::{Policy, View};
@@ -19,6 +20,7 @@ use uuid::Uuid;
 use crate::access_record::{self, Counts, Outcome, Who};
 use crate::asked::Asked;
 use crate::clerk::ToClerk;
+use crate::off_the_loop;
 use crate::problem::{self, Problem};
 use crate::room::{Held, Room};
 use crate::served::Served;
@@ -95,6 +97,30 @@ impl Reading {
         self.ending.counts.status = StatusCode::OK.as_u16();
         let inner = Inner::Whole { bytes, rows, _held: held };
         told(headers, Telling { inner, ending: self.ending })
+    }
+
+    /// Answers with one document in JSON that `work` makes of the trail as this reader may see it, and says of how many
+    /// rows it tells.
+    pub async fn document(
+        mut self,
+        work: impl FnOnce(&View) -> Result<(String, u64), Problem> + Send + 'static,
+    ) -> Response {
+        let view = match self.view() {
+            Ok(view) => view,
+            Err(problem) => return self.fail(problem),
+        };
+        let turn = self.take_turn();
+        let done = off_the_loop(move || {
+            let _turn = turn;
+            work(&view)
+        });
+        match done.await {
+            Ok((text, rows)) => {
+                let json = HeaderValue::from_static("application/json");
+                self.reply(HeaderMap::from_iter([(CONTENT_TYPE, json)]), Bytes::from(text), rows)
+            }
+            Err(problem) => self.fail(problem),
+        }
     }
 
     /// An answer that comes piece by piece.

@@ -6,7 +6,7 @@ use access::Permission as P;
 use http::Method;
 
 use crate::table::{About, Form, OTHERS, Parameter, Route, Values};
-use crate::{append, figures, log, login, one, open, search, sql};
+use crate::{append, exports, figures, groups, log, login, one, open, reconcile, sample, search, sql};
 
 /// The table. Each route names the permission that it needs, or why it needs none.
 pub static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
@@ -21,6 +21,10 @@ pub static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         Route::new(get(), "/v1/trails/{trail}/gaps", P::Gaps, figures::gaps, GAPS),
         Route::new(get(), "/v1/trails/{trail}/log/checkpoint", P::Log, log::checkpoint, CHECKPOINT),
         Route::new(get(), "/v1/trails/{trail}/log/tile/{*tile}", P::Log, log::tile, TILE),
+        Route::new(get(), "/v1/trails/{trail}/groups", P::Groups, groups::groups, GROUPS),
+        Route::new(post(), "/v1/trails/{trail}/sample", P::Sample, sample::sample, SAMPLE),
+        Route::new(post(), "/v1/trails/{trail}/reconcile", P::Reconcile, reconcile::reconcile, RECONCILE),
+        Route::new(post(), "/v1/trails/{trail}/export", P::Export, exports::export, EXPORT),
         Route::new(get(), "/metrics", P::Metrics, open::metrics, METRICS),
         // Who one is.
         Route::open(get(), "/login", "whoever logs in is not known yet", login::begin, LOGIN),
@@ -52,6 +56,17 @@ const fn form(media_type: &'static str, says: &'static str, example: &'static st
     Form { media_type, says, example }
 }
 
+const KIND: Parameter = one_of("kind", "The kind of record, or all; decision if it is not said", KINDS);
+const MODEL: Parameter = text("model", "The model's name", "credit-risk");
+const VERSION: Parameter = text("version", "The model's version", "1.2.0");
+const SUBJECT: Parameter = text("subject", "Whom it is about: subject.id", "customer-991");
+const CASE: Parameter = text("case", "The case: subject.case", "application-88123");
+const TRACE: Parameter = text("trace", "The trace: trace.trace_id", "4bf92f3577b34da6a3ce929d0e0e4736");
+const SINCE: Parameter = text("since", "From then on: a time, a day, a span before now (2h, 7d), or FROM..UNTIL", "7d");
+const UNTIL: Parameter = text("until", "Until then; a day is meant whole", "2026-11-08");
+const WHERE: Parameter =
+    text("where", "A predicate in SQL, over fields by their names", "inputs.income < 50000 AND result.adverse");
+
 const A_RECORD: &str = r#"{"id":"0190a5c2-7b1e-7c3a-9d55-1f0f5a6b7c8d","model":{"name":"credit-risk","version":"1.2.0"},"inputs":{"income":42000},"output":{"score":0.37,"decision":"deny"},"result":{"class":"deny","adverse":true}}"#;
 
 const KINDS: &[&str] = &[
@@ -81,6 +96,7 @@ const APPEND: About = About {
         form("application/json", "One record, or an array of them", A_RECORD),
         form("application/x-ndjson", "One record a line", A_RECORD),
         form("application/cbor-seq", "A sequence of records in CBOR", ""),
+        form("application/vnd.apache.arrow.stream", "An Arrow IPC stream, a record a row; structs are maps", ""),
     ],
     answers: &[form(
         "application/json",
@@ -104,15 +120,15 @@ const SEARCH: About = About {
     id: "searchRecords",
     summary: "Find records, newest first.",
     parameters: &[
-        one_of("kind", "The kind of record, or all; decision if it is not said", KINDS),
-        text("model", "The model's name", "credit-risk"),
-        text("version", "The model's version", "1.2.0"),
-        text("subject", "Whom it is about: subject.id", "customer-991"),
-        text("case", "The case: subject.case", "application-88123"),
-        text("trace", "The trace: trace.trace_id", "4bf92f3577b34da6a3ce929d0e0e4736"),
-        text("since", "From then on: a time, a day, a span before now (2h, 7d), or FROM..UNTIL", "7d"),
-        text("until", "Until then; a day is meant whole", "2026-11-08"),
-        text("where", "A predicate in SQL, over fields by their names", "inputs.income < 50000 AND result.adverse"),
+        KIND,
+        MODEL,
+        VERSION,
+        SUBJECT,
+        CASE,
+        TRACE,
+        SINCE,
+        UNTIL,
+        WHERE,
         text("columns", "Fields to show, with commas between", "index,id,output.score"),
         Parameter {
             name: "limit",
@@ -189,6 +205,131 @@ const GAPS: About = About {
         "application/json",
         "The report",
         r#"{"verdict":"NO HOLES","undeclared":0,"declared":0,"instances":[]}"#,
+    )],
+    ..NONE
+};
+
+const GROUPS: About = About {
+    id: "compareGroups",
+    summary: "How often an outcome falls on groups of people, with intervals, tests and ratios.",
+    parameters: &[
+        text("by", "What makes the groups: one or two fields or expressions, with a comma between", "inputs.age < 25"),
+        text("outcome", "What is counted: a predicate in SQL", "result.adverse"),
+        flag("favourable", "The outcome is what people hope for, and not what is adverse to them"),
+        text(
+            "reference",
+            "The group that others are compared to, its values with commas; the largest if not said",
+            "true",
+        ),
+        MODEL,
+        VERSION,
+        SUBJECT,
+        CASE,
+        TRACE,
+        SINCE,
+        UNTIL,
+        WHERE,
+    ],
+    answers: &[form(
+        "application/json",
+        "The groups, largest first",
+        r#"{"by":["inputs.age < 25"],"outcome":"result.adverse","favourable":false,"filter":"kind = 'decision'","reference":["false"],"weighted":false,"records":602,"unknown_group":0,"unknown_outcome":0,"groups":[{"values":["false"],"n":510,"hits":140,"unknown":0,"total":510.0,"effective_n":510.0,"rate":0.27,"interval":{"from":0.24,"until":0.31},"compared":null}]}"#,
+    )],
+    ..NONE
+};
+
+const SAMPLE: About = About {
+    id: "drawSample",
+    summary: "Draw a sample that nobody could steer, with a certificate that re-checks.",
+    parameters: &[
+        Parameter {
+            name: "n",
+            says: "Records of the sample; 59 if it is not said",
+            values: Values::Number(query::SAMPLE_MAX),
+            example: "59",
+        },
+        text("nonce", "What the auditor said once they had the checkpoint", "dice 4 2 6 1 3 3 5 2"),
+        KIND,
+        MODEL,
+        VERSION,
+        SUBJECT,
+        CASE,
+        TRACE,
+        SINCE,
+        UNTIL,
+        WHERE,
+    ],
+    bodies: &[form(
+        "text/plain",
+        "The checkpoint that the auditor holds",
+        "example.com/credit\n950\n5uX0…=\n\n— example.com/credit 8vWk…\n",
+    )],
+    answers: &[form(
+        "application/json",
+        "The certificate",
+        r#"{"format":"onrecord/sample/v1","nonce":"dice 4 2 6 1 3 3 5 2","filter":"kind = 'decision'","n":59,"population":602,"excluded":348,"erased":0,"chosen":[{"index":7,"id":"0190a5c2-7b1e-7c3a-9d55-1f0f5a6b7c8d","hash":"0012…","digest":"91b0…"}]}"#,
+    )],
+};
+
+const RECONCILE: About = About {
+    id: "reconcileCounts",
+    summary: "Hold the trail's counts against counts from elsewhere.",
+    parameters: &[
+        text("by", "How long an interval is: minute, hour, day or week; day if it is not said", "hour"),
+        text("model_label", "Of a result of Prometheus: the label that says the model", "model"),
+        text("version_label", "Of a result of Prometheus: the label that says the version", "version"),
+    ],
+    bodies: &[
+        form(
+            "text/csv",
+            "The counts: model, version (if told apart), time and count",
+            "model,time,count\ncredit-risk,2026-11-01T12:00:00Z,310\n",
+        ),
+        form("application/json", "A result of Prometheus, of /api/v1/query_range", r#"{"status":"success","data":{}}"#),
+    ],
+    answers: &[form(
+        "application/json",
+        "The report",
+        r#"{"verdict":"agree","by":"hour","rows":[],"unnamed":0,"erased":0,"bad_rows":[],"bad_rows_count":0}"#,
+    )],
+    ..NONE
+};
+
+const EXPORT: About = About {
+    id: "exportRecords",
+    summary: "Take records out, in a folder that checks offline: rows, manifest, and what proves them.",
+    parameters: &[
+        KIND,
+        MODEL,
+        VERSION,
+        SUBJECT,
+        CASE,
+        TRACE,
+        SINCE,
+        UNTIL,
+        WHERE,
+        Parameter {
+            name: "limit",
+            says: "Records at most, the newest; all if it is not said",
+            values: Values::Number(exports::LIMIT_MAX),
+            example: "1000",
+        },
+        text(
+            "columns",
+            "Fields to export, with commas between; all of a record if it is not said",
+            "index,id,output.score",
+        ),
+        text("format", "How rows are written: parquet, csv or ndjson; parquet if it is not said", "csv"),
+        text(
+            "recipients",
+            "Encrypt every file to these (age), with commas between",
+            "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p",
+        ),
+    ],
+    answers: &[form(
+        "application/x-tar",
+        "The folder's files; onrecord-export in the head says what they come to, in JSON",
+        "manifest.json",
     )],
     ..NONE
 };

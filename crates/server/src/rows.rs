@@ -16,13 +16,9 @@ use query::{Answer, QueryError, View};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::outlet::{AHEAD, Gone, Outlet, PIECE_BYTES};
 use crate::problem::{self, Kind, Problem};
-use crate::reading::{Broken, Piece, Reading, Said};
-
-/// Bytes of a piece, about.
-const PIECE_BYTES: usize = 64 << 10;
-/// Pieces that are ready before who reads them.
-const AHEAD: usize = 4;
+use crate::reading::{Broken, Piece, Reading};
 
 /// The form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +115,7 @@ pub async fn answer(mut reading: Reading, form: Form, rows: impl Rows, stall: Du
     };
     let (sender, pieces) = mpsc::channel(AHEAD);
     let (begun, beginning) = oneshot::channel();
-    let outlet = Outlet { sender, stall, runtime: tokio::runtime::Handle::current() };
+    let outlet = Outlet::new(sender, stall);
     let turn = reading.take_turn();
     tokio::task::spawn_blocking(move || {
         let _turn = turn;
@@ -133,24 +129,6 @@ pub async fn answer(mut reading: Reading, form: Form, rows: impl Rows, stall: Du
         }
         Ok(Err(problem)) => reading.fail(problem),
         Err(_) => reading.fail(problem::internal(&"a thread that answers ended")),
-    }
-}
-
-/// Where pieces go.
-struct Outlet {
-    sender: mpsc::Sender<Said>,
-    /// How long who reads may stand still.
-    stall: Duration,
-    runtime: tokio::runtime::Handle,
-}
-
-/// Whoever asked has gone away, or stands still.
-struct Gone;
-
-impl Outlet {
-    fn send(&self, piece: Said) -> Result<(), Gone> {
-        let sent = self.runtime.block_on(async { tokio::time::timeout(self.stall, self.sender.send(piece)).await });
-        sent.map_err(|_| Gone)?.map_err(|_| Gone)
     }
 }
 

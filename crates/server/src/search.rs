@@ -8,11 +8,11 @@ use arrow_array::{Array as _, RecordBatch};
 use arrow_schema::{Schema, SchemaRef};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-use query::{After, Answer, QueryError, Search, Span, View};
-use record::Kind;
+use query::{After, Answer, QueryError, Search, View};
 use serde_json::Value;
 
 use crate::asked::{Asked, Query};
+use crate::filters;
 use crate::problem::Problem;
 use crate::reading::Reading;
 use crate::rows::{self, Form, Rows};
@@ -51,22 +51,8 @@ struct Page {
 
 impl Page {
     fn read(query: &Query, now_ns: i64, rows_max: usize) -> Result<Page, Problem> {
-        let span = |name: &str| -> Result<Option<Span>, Problem> {
-            let read = query.get(name).map(|text| Span::read(text, now_ns)).transpose();
-            read.map_err(|error| Problem::parameter(name, error.to_string()))
-        };
-        let text = |name: &str| query.get(name).map(str::to_owned);
-        let kind = match query.get("kind").unwrap_or("decision") {
-            "all" => None,
-            name => Some(Kind::from_name(name).ok_or_else(|| {
-                let kinds: Vec<&str> = Kind::all().map(Kind::name).collect();
-                Problem::parameter("kind", format!("there is no kind {name:?}; kinds are {}, or all", kinds.join(", ")))
-            })?),
-        };
-        let mut columns: Vec<String> = match query.get("columns") {
-            Some(columns) => columns.split(',').map(|column| column.trim().to_owned()).collect(),
-            None => Search::IN_FULL.map(str::to_owned).to_vec(),
-        };
+        let full = || Search::IN_FULL.map(str::to_owned).to_vec();
+        let mut columns = filters::columns(query).unwrap_or_else(full);
         let asked = columns.len();
         for needed in [INDEX, TIME] {
             if !columns.iter().any(|column| column == needed) {
@@ -78,26 +64,8 @@ impl Page {
             .map(Cursor::read)
             .transpose()?
             .map_or((None, None), |cursor| (Some(cursor.after), Some(cursor.below)));
-        let (since, until) = (span("since")?, span("until")?);
-        let range = since.filter(|_| query.get("since").is_some_and(|text| text.contains("..")));
-        if range.is_some() && until.is_some() {
-            return Err(Problem::parameter("until", "since is a range, and until is given too; give one of the two"));
-        }
-        let search = Search {
-            kind,
-            model: text("model"),
-            version: text("version"),
-            subject: text("subject"),
-            case: text("case"),
-            trace: text("trace"),
-            since,
-            until: until.or(range),
-            below,
-            after,
-            matches: text("where"),
-            limit: query.number("limit", LIMIT.min(rows_max), rows_max)?,
-            columns: columns.clone(),
-        };
+        let limit = query.number("limit", LIMIT.min(rows_max), rows_max)?;
+        let search = Search { below, after, limit, columns: columns.clone(), ..filters::read(query, now_ns)? };
         Ok(Page { hidden: columns.len() - asked, search, below, now_ns, found: 0, last: None })
     }
 }

@@ -34,10 +34,15 @@ pub struct Server {
     pub imports: Arc<Semaphore>,
     /// Reads that may be answered at once.
     pub reads: Arc<Semaphore>,
+    /// Exports that may be made at once.
+    pub exports: Arc<Semaphore>,
 }
 
 /// Imports at once: each may wait for a settle, and holds a thread meanwhile.
 const IMPORTS_MAX: usize = 4;
+
+/// Exports at once: each takes up to `export_bytes_max` of a disk, a few times over.
+const EXPORTS_MAX: usize = 2;
 
 impl Server {
     /// A server of these trails.
@@ -55,6 +60,7 @@ impl Server {
             appends: Arc::new(Semaphore::new(limits.appends_max)),
             imports: Arc::new(Semaphore::new(IMPORTS_MAX)),
             reads: Arc::new(Semaphore::new(limits.reads_max)),
+            exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
             host,
             config,
             trails,

@@ -22,6 +22,7 @@ mod search;
 mod serve;
 mod show;
 mod stats;
+mod tables;
 mod together;
 mod trust;
 mod up;

@@ -89,6 +89,12 @@ impl Run {
         plain(&out)
     }
 
+    /// The last line of what was printed, where others are of bad records.
+    pub fn json_of_last(&self) -> serde_json::Value {
+        let line = self.out.lines().last().unwrap_or_default();
+        serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {}", self.out))
+    }
+
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}", self.out))
     }

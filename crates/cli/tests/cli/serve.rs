@@ -54,6 +54,7 @@ fn verbs_say_the_same_of_a_server_as_of_a_folder() {
         let (server, folder) = (up.run(&auditor, &texts(&server)), place.run(&texts(&folder)));
         assert_eq!((server.code, &server.out, &server.err), (folder.code, &folder.out, &folder.err), "{args:?}");
     }
+    questions_of_auditors(&place, &up, &auditor, &of_server);
     let proof = up.run(&auditor, &["prove", &of_server, "0", "-o", "d.tlog-proof"]);
     assert!(proof.code == 0 && proof.out.contains("log example.com/credit+"), "{}", proof.told());
     let shown = up.run(&auditor, &["show", &of_server, "0", "--json"]).json();
@@ -69,7 +70,82 @@ fn verbs_say_the_same_of_a_server_as_of_a_folder() {
     let asked = place
         .run(&["-q", "sql", "served/credit", "SELECT count(*) AS n FROM events WHERE kind = 'access'", "--json"])
         .json();
-    assert_eq!(asked["n"], 16, "seven questions and a record, a begin and an end each");
+    assert_eq!(asked["n"], 32, "fifteen questions and a record, a begin and an end each");
+}
+
+/// Groups, samples, counts and exports: of the server's trail as of its folder.
+fn questions_of_auditors(place: &Place, up: &Up<'_>, auditor: &str, of_server: &str) {
+    place.write("pin", place.read("served/credit/checkpoint"));
+    place.write("counts.csv", "model,time,count\ncredit-risk,2026-11-01,7\nnonsense\n");
+    let groups =
+        ["groups", "TRAIL", "--by", "subject.demographics.sex", "--outcome", "result.adverse", "--since", "2000-01-01"];
+    let sample = ["sample", "TRAIL", "-n", "5", "--pin", "pin", "--nonce", "4 2 6", "--where", "inputs.age > 30", "-o"];
+    for (args, code) in [
+        (groups.to_vec(), 0),
+        ([&groups[..], &["--json"]].concat(), 0),
+        ([&groups[..], &["--favourable", "--format", "csv"]].concat(), 0),
+        ([&sample[..], &["s.json"]].concat(), 0),
+        (vec!["reconcile", "TRAIL", "--against", "counts.csv", "--by", "week"], 4),
+        (vec!["reconcile", "TRAIL", "--against", "counts.csv", "--json"], 4),
+    ] {
+        let with = |trail: &str| args.iter().map(|arg| arg.replace("TRAIL", trail)).collect::<Vec<_>>();
+        let said = |run: Run| {
+            (run.code, run.out.replace(of_server, "served/credit"), run.err.replace(of_server, "served/credit"))
+        };
+        let folder = said(place.run(&[&["-q"], &texts(&with("served/credit"))[..]].concat()));
+        let server = said(up.run(auditor, &[&["-q"], &texts(&with(of_server))[..]].concat()));
+        assert_eq!(server, folder, "{args:?}");
+        assert_eq!(server.0, code, "{args:?}: {server:?}");
+    }
+    let checked = place.run(&["verify", "s.json", "--trail", "served/credit", "--pin", "pin"]);
+    assert!(checked.code == 0 && checked.out.starts_with("VALID"), "{}", checked.told());
+    // One with a bad nonce fails as on a folder.
+    let refused = up.run(auditor, &["sample", of_server, "--pin", "counts.csv", "--nonce", "x"]);
+    assert_eq!(refused.code, 2, "{}", refused.told());
+    let export = |trail: &str, output: &str, by: &dyn Fn(&[&str]) -> Run| {
+        let args = [
+            "--json",
+            "export",
+            trail,
+            "-o",
+            output,
+            "--columns",
+            "index,inputs.age",
+            "--format",
+            "csv",
+            "--model",
+            "credit-risk",
+        ];
+        let run = by(&args);
+        assert_eq!(run.code, 0, "{}", run.told());
+        let made = run.json();
+        let checked = place.run(&[
+            "--json",
+            "verify",
+            output,
+            "--digest",
+            made["manifest_sha256"].as_str().unwrap(),
+            "--trail",
+            "served/credit",
+        ]);
+        let checked_json = checked.json();
+        (
+            made["rows"].clone(),
+            made["complete"].clone(),
+            checked.code,
+            checked_json["verdict"].clone(),
+            place.read(&format!("{output}/rows-0001.csv")),
+        )
+    };
+    let of_folder = export("served/credit", "of-folder", &|args| place.run(args));
+    let from_server = export(of_server, "of-server", &|args| up.run(auditor, args));
+    assert_eq!(of_folder, from_server);
+    let over = up.run(auditor, &["export", of_server, "-o", "of-server"]);
+    assert!(over.code == 2 && over.err.contains("is there already"), "{}", over.told());
+    let recipient = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+    let sealed = up.run(auditor, &["export", of_server, "-o", "sealed", "--recipient", recipient, "--limit", "3"]);
+    assert!(sealed.code == 0 && sealed.out.contains("age -d -i KEY"), "{}", sealed.told());
+    assert!(place.path("sealed/manifest.json.age").exists() && !place.path("sealed/manifest.json").exists());
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod encrypted;
 mod hostile;
+mod package;
 mod sound;
 mod tamper;
 mod trail_of;

@@ -77,6 +77,7 @@ fn nothing_is_written_over_and_nothing_partial_is_left() {
         format: RowFormat::Csv,
         file_rows: 10,
         recipients: Vec::new(),
+        bytes_max: u64::MAX,
     };
     let refused = write(&trail.host, &trail.view(), order(&["index"]), &taken, &mut |_, _| {});
     assert!(matches!(refused, Err(ExportError::Taken(_))));

@@ -76,8 +76,12 @@ impl Trail {
     }
 
     pub fn view(&self) -> View {
+        self.view_under(Policy::default())
+    }
+
+    pub fn view_under(&self, policy: Policy) -> View {
         let snapshot = Reader::new(&self.host, &self.folder).snapshot().unwrap();
-        self.engine.view(snapshot, Policy::default()).unwrap()
+        self.engine.view(snapshot, policy).unwrap()
     }
 
     /// Erases these parts of some records.
@@ -105,7 +109,8 @@ impl Trail {
     ) -> Export {
         let folder = self.temp.path().join(name);
         let columns = columns.iter().map(|column| (*column).to_owned()).collect();
-        let order = Order { search, asked: "a test".to_owned(), columns, format, file_rows, recipients };
+        let order =
+            Order { search, asked: "a test".to_owned(), columns, format, file_rows, recipients, bytes_max: u64::MAX };
         let exported = write(&self.host, &self.view(), order, &folder, &mut |_, _| {}).unwrap();
         Export { folder, exported }
     }

@@ -1,11 +1,11 @@
 //! How long an interval is. All of them begin in UTC.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 const SECOND: i64 = 1_000_000_000;
 
 /// The length of an interval.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum By {
     /// A minute.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, Read as _};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{By, Key, prometheus};
 use crate::times;
@@ -48,7 +48,7 @@ pub struct Theirs {
 }
 
 /// A row that could not be read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BadRow {
     /// Its line, from 1; of a query's result, which series it is.
     pub line: u64,

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::certificate::{Certificate, Chosen};
 use super::draw::number;
 use super::{Population, SAMPLE_MAX, SampleError};
+use crate::error::QueryError;
 use crate::statement;
 use crate::view::View;
 
@@ -35,6 +36,11 @@ impl SampleReport {
 impl View {
     /// Draws a certificate's sample again.
     pub fn check_sample(&self, certificate: &Certificate) -> Result<SampleReport, SampleError> {
+        if !self.policy.is_open() {
+            let what =
+                "a sample is checked against all records, and your role does not see all; ask with one that does";
+            return Err(QueryError::Hidden(what.to_owned()).into());
+        }
         let pin = match self.pin(certificate.checkpoint.as_bytes()) {
             Ok(pin) => pin,
             Err(error @ SampleError::Query(_)) => return Err(error),
@@ -125,7 +131,7 @@ impl View {
     /// Whether something was erased of the record that is there, which has the id that is said.
     fn is_erased(&self, chosen: &Chosen) -> Result<bool, SampleError> {
         let found = self.snapshot.get(chosen.index);
-        let found = found.map_err(|error| crate::error::QueryError::Read(error.to_string()))?;
+        let found = found.map_err(|error| QueryError::Read(error.to_string()))?;
         Ok(found.is_some_and(|found| {
             found.stored.erased().next().is_some() && found.stored.stamp.id.hyphenated().to_string() == chosen.id
         }))

@@ -1,10 +1,10 @@
 //! Masks and row filters: nothing of a query sees through them.
 
-use query::{Mask, Policy};
+use query::{Certificate, GroupsAsked, Mask, Policy, QueryError, SampleAsked, SampleError, Search};
 use record::FieldRef;
 use serde_json::{Value, json};
 
-use crate::trail_of::{Trail, decision, rows};
+use crate::trail_of::{Trail, decision, id, rows};
 
 fn field(path: &str) -> FieldRef {
     FieldRef::parse(path).unwrap()
@@ -157,4 +157,89 @@ fn a_policy_that_cannot_be_applied_is_refused() {
         let view = trail.view_under(Policy { masks: Vec::new(), rows: Some(predicate.to_owned()) });
         assert!(rows(&view, "SELECT 1 FROM events").is_err(), "{predicate}");
     }
+}
+
+/// What is looked up directly ends where the filter ends, as a search does.
+#[test]
+fn a_look_up_finds_what_the_filter_lets_through_and_nothing_else() {
+    let trail = trail();
+    let view = trail.view_under(Policy { masks: Vec::new(), rows: Some("inputs.income < 1010".to_owned()) });
+    let id = |n: u64| id(n).parse().unwrap();
+    assert_eq!(view.find(&id(7)).unwrap().unwrap().index, 7);
+    for hidden in [30, 65, 999] {
+        assert!(view.find(&id(hidden)).unwrap().is_none(), "{hidden}");
+        assert_eq!((view.index_of(&id(hidden)).unwrap(), view.sees(hidden).unwrap()), (None, false), "{hidden}");
+    }
+    let found = view.look_up(lake::Lookup::Case, &["case-4", "case-5"]).unwrap();
+    assert_eq!(found.iter().map(|found| found.index).collect::<Vec<_>>(), [8, 9]);
+    assert!(view.look_up(lake::Lookup::Subject, &["secret-subject-30"]).unwrap().is_empty());
+    // Where a record is, is no secret of whoever sees it masked; the record as stored is.
+    let masked = trail.view_under(masks());
+    assert_eq!(
+        (masked.index_of(&id(7)).unwrap(), masked.sees(7).unwrap(), masked.sees(70).unwrap()),
+        (Some(7), true, false)
+    );
+    assert!(masked.find(&id(7)).is_err());
+}
+
+/// Groups of masks would pass for groups of people.
+#[test]
+fn nothing_is_grouped_or_counted_by_what_is_masked() {
+    let trail = trail();
+    let view = trail.view_under(masks());
+    let groups = |by: &str, outcome: &str| {
+        let filter = Search::new([""; 0], 0);
+        let (by, outcome) = (by.to_owned(), outcome.to_owned());
+        view.groups(&GroupsAsked { filter, by, outcome, reference: None, favourable: false })
+    };
+    assert_eq!(groups("model.version", "output.score > 0.4").unwrap().records, 70);
+    for (by, outcome) in [
+        ("inputs.ssn", "true"),
+        ("length(subject.id)", "true"),
+        ("inputs.account.iban", "true"),
+        ("inputs", "true"),
+        ("json_text(inputs, 'ssn')", "true"),
+        ("rest", "true"),
+        ("model.version, inputs.income", "true"),
+        ("(SELECT max(inputs.ssn) FROM events)", "true"),
+        ("model.version", "inputs.income > 1000"),
+    ] {
+        let refused = groups(by, outcome).unwrap_err();
+        assert!(matches!(refused, QueryError::Hidden(_)) && !refused.to_string().contains("secret"), "{by}: {refused}");
+    }
+    // What came later stands under names of its own, and is masked as what it is.
+    let policy = Policy { masks: vec![(field("output.label"), Mask::Drop)], rows: None };
+    let view = trail.view_under(policy);
+    let filter = Search::new([""; 0], 0);
+    let (by, outcome) = ("json_text(outcome, 'label')".to_owned(), "true".to_owned());
+    let refused = view.groups(&GroupsAsked { filter, by, outcome, reference: None, favourable: false }).unwrap_err();
+    assert!(matches!(refused, QueryError::Hidden(_)), "{refused}");
+}
+
+/// Whoever sees a part of the trail draws from that part, says so, and whoever sees all of it draws the same.
+#[test]
+fn a_sample_of_a_part_says_which_and_checks_for_who_sees_all() {
+    let trail = trail();
+    let rows = "inputs.income < 1010 OR inputs.ssn = 'secret-0065'";
+    let view = trail.view_under(Policy { masks: vec![(field("subject"), Mask::Drop)], rows: Some(rows.to_owned()) });
+    let checkpoint = trail.view().snapshot().checkpoint().unwrap().note().to_string().into_bytes();
+    let asked = |filter: &str| SampleAsked {
+        filter: filter.to_owned(),
+        n: 4,
+        nonce: "4 2 6".to_owned(),
+        checkpoint: checkpoint.clone(),
+    };
+    let drawn = view.sample(&asked("kind = 'decision' AND inputs.income > 1003")).unwrap();
+    assert_eq!((drawn.population, drawn.excluded, drawn.erased), (7, 63, 0));
+    assert!(drawn.filter.contains("inputs.income < 1010"), "{}", drawn.filter);
+    let report = trail.view().check_sample(&drawn).unwrap();
+    assert_eq!((report.verdict.is_good(), &report.difference), (true, &None));
+    // A certificate that leaves the filter of the rows out is found.
+    let claims_all = Certificate { filter: "kind = 'decision' AND inputs.income > 1003".to_owned(), ..drawn.clone() };
+    assert!(!trail.view().check_sample(&claims_all).unwrap().verdict.is_good());
+    for refused in ["subject.id = 'x'", "id IN (SELECT id FROM events)", "subject IS NOT NULL"] {
+        let error = view.sample(&asked(refused)).unwrap_err();
+        assert!(matches!(error, SampleError::Query(QueryError::Hidden(_))), "{refused}: {error}");
+    }
+    assert!(view.check_sample(&drawn).is_err());
 }

@@ -42,6 +42,8 @@ pub struct Limits {
     pub query_bytes_max: usize,
     /// Rows of an answer.
     pub query_rows_max: usize,
+    /// Bytes of an export's records, and of its rows.
+    pub export_bytes_max: u64,
     /// Seconds that requests under way have when the server ends.
     pub drain_s_max: u64,
 }
@@ -65,6 +67,7 @@ impl Default for Limits {
             query_s_max: 60,
             query_bytes_max: 256 << 20,
             query_rows_max: 1_000_000,
+            export_bytes_max: 4 << 30,
             drain_s_max: 30,
         }
     }
@@ -89,6 +92,7 @@ impl Limits {
         within("limits.query_s_max", self.query_s_max, 1, 3600)?;
         within("limits.query_bytes_max", self.query_bytes_max as u64, 16 << 20, 64 << 30)?;
         within("limits.query_rows_max", self.query_rows_max as u64, 1, 100_000_000)?;
+        within("limits.export_bytes_max", self.export_bytes_max, 1 << 20, 1 << 40)?;
         within("limits.drain_s_max", self.drain_s_max, 1, 3600)
     }
 

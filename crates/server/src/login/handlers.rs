@@ -116,7 +116,7 @@ pub fn callback(asked: Asked) -> Answering {
                     asked.server.access.login_failed(source(&asked));
                 }
                 tracing::info!(request = asked.request_id, %error, "a login came to nothing");
-                asked.server.trails.home().clerk().refused(who, LOGIN, error.to_string());
+                asked.server.trails.home().clerk().refused(who, LOGIN, error.to_string(), 1);
                 let mut response = page(&error.problem());
                 add_cookies(&mut response, [login.attempt.clear()])?;
                 Ok(response)

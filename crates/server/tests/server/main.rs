@@ -5,10 +5,13 @@
 
 mod clock;
 mod frames;
+mod arrow;
+mod export;
 mod hostile;
 mod log;
 mod masks;
 mod place;
+mod questions;
 mod readers;
 mod refusals;
 mod stalled;

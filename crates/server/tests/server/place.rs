@@ -89,6 +89,25 @@ impl Place {
         Reader::new(&self.host, &self.trail(name)).snapshot().unwrap()
     }
 
+    /// The checkpoint of a trail, as an auditor takes it.
+    pub fn checkpoint(&self, name: &str) -> String {
+        self.snapshot(name).checkpoint().unwrap().note().to_string()
+    }
+
+    /// Asks a trail's folder as who sees all of it.
+    pub async fn seeing_all<T: Send + 'static>(
+        &self,
+        name: &str,
+        ask: impl FnOnce(query::View) -> T + Send + 'static,
+    ) -> T {
+        let (host, snapshot) = (self.host.clone(), self.snapshot(name));
+        let asked = move || {
+            let engine = query::Engine::new(&host, query::Limits::default()).unwrap();
+            ask(engine.view(snapshot, query::Policy::default()).unwrap())
+        };
+        tokio::task::spawn_blocking(asked).await.unwrap()
+    }
+
     /// The contexts of all access records of a trail, in order, each with its index and what it is about.
     pub fn access_records(&self, name: &str) -> Vec<(u64, Value)> {
         let snapshot = self.snapshot(name);

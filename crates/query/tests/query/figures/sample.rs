@@ -108,8 +108,7 @@ fn a_steered_sample_is_caught() {
     assert!(steer(&|certificate| certificate.erased = 3).contains("were erased"));
     assert!(steer(&|certificate| certificate.time = "soon".to_owned()).contains("its time"));
     assert!(
-        steer(&|certificate| certificate.filter = "inputs.income < 100".to_owned())
-            .contains("is not of the population")
+        steer(&|certificate| certificate.filter = "inputs.income < 0".to_owned()).contains("is not of the population")
     );
     // A checkpoint that the log has not signed, and one of another log.
     let forged =

@@ -1,0 +1,128 @@
+//! Exports that are handed over as a stream, under the policy of whoever asks.
+
+use std::path::{Path, PathBuf};
+
+use export::{ExportError, Order, Outside, RowFormat, again, stage, unpack, verify};
+use host::Host;
+use query::{Mask, Policy, QueryError, Search};
+use record::FieldRef;
+
+use crate::trail_of::*;
+
+/// What every record's subject begins with.
+const CANARY: &[u8] = b"s-2";
+
+fn order(search: Search, columns: &[&str], format: RowFormat) -> Order {
+    let columns = columns.iter().map(|column| (*column).to_owned()).collect();
+    Order {
+        search,
+        asked: "a test".to_owned(),
+        columns,
+        format,
+        file_rows: 10,
+        recipients: Vec::new(),
+        bytes_max: 1 << 30,
+    }
+}
+
+fn files_under(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
+    entries.flat_map(|path| if path.is_dir() { files_under(&path) } else { vec![path] }).collect()
+}
+
+/// Folders of exports that are being handed over, of this process and any other.
+fn staged() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(std::env::temp_dir()).unwrap().filter_map(Result::ok);
+    let ours = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("onrecord-export-"));
+    ours.map(|entry| entry.path()).collect()
+}
+
+#[test]
+fn what_is_handed_over_is_what_is_written_to_a_folder() {
+    let trail = Trail::made(40, 20, true);
+    for format in [RowFormat::Parquet, RowFormat::Csv, RowFormat::Ndjson] {
+        let folder = trail.export(&format!("{format:?}"), every(), &ALL, format, 10).folder;
+        let before = staged();
+        let staged_export = stage(&trail.host, &trail.view(), order(every(), &ALL, format)).unwrap();
+        let made: Vec<PathBuf> = staged().into_iter().filter(|folder| !before.contains(folder)).collect();
+        assert!(!made.is_empty(), "it stands somewhere");
+        for file in made.iter().flat_map(|folder| files_under(folder)) {
+            // Another test's may have gone meanwhile.
+            let bytes = std::fs::read(&file).unwrap_or_default();
+            assert!(!bytes.windows(CANARY.len()).any(|window| window == CANARY), "{}", file.display());
+        }
+        let (mut tar, mut begun) = (Vec::new(), Vec::new());
+        staged_export.pack(&mut tar, &mut |rows| begun.push(rows)).unwrap();
+        assert_eq!(begun.iter().sum::<u64>(), staged_export.exported().manifest.rows);
+        let target = trail.temp.path().join(format!("unpacked-{format:?}"));
+        unpack(&Host::system(), &*tar, &target, &staged_export.exported().digest).unwrap();
+        assert!(check(&target).findings.is_empty());
+        for name in files_under(&folder).iter().map(|file| file.file_name().unwrap()) {
+            let (one, other) = (std::fs::read(folder.join(name)).unwrap(), std::fs::read(target.join(name)).unwrap());
+            // The manifests say when each was made.
+            let same = name.to_string_lossy().starts_with("manifest") || one == other;
+            assert!(same, "{}", name.display());
+        }
+        drop(staged_export);
+        let left: Vec<PathBuf> = made.iter().filter(|folder| folder.exists()).cloned().collect();
+        assert!(left.len() < made.len(), "it goes with whoever held it");
+    }
+}
+
+#[test]
+fn what_is_hidden_is_in_no_part_of_it_and_is_told() {
+    let trail = shared();
+    let policy = Policy { masks: Vec::new(), rows: Some("model.name IN ('m1')".to_owned()) };
+    let staged = stage(&trail.host, &trail.view_under(policy), order(every(), &ALL, RowFormat::Csv)).unwrap();
+    let manifest = &staged.exported().manifest;
+    assert!(!manifest.complete && manifest.rows > 0 && manifest.records == manifest.rows, "{manifest:?}");
+    assert!(manifest.filter.matches.as_deref().is_some_and(|filter| filter.contains("model.name IN ('m1')")));
+    assert!(manifest.evidence.counts.hidden > 0);
+    let mut tar = Vec::new();
+    staged.pack(&mut tar, &mut |_| {}).unwrap();
+    assert!(!tar.windows(2).any(|window| window == b"m0"), "a model that is hidden is in it");
+    let target = trail.temp.path().join("of-one-model");
+    // Not where it was told of another one.
+    assert!(unpack(&Host::system(), &*tar, &target, &"0".repeat(64)).is_err() && !target.exists());
+    unpack(&Host::system(), &*tar, &target, &staged.exported().digest).unwrap();
+    // Whoever sees all of the trail finds the same records by the query that the manifest tells.
+    let mut report = verify(&trail.host, &target, &Outside::default(), &mut |_, _| {}).unwrap();
+    again(&target, &trail.view(), &mut report).unwrap();
+    assert!(report.findings.is_empty() && report.again.is_some(), "{:?}", report.findings);
+}
+
+#[test]
+fn what_is_masked_is_in_no_part_of_it() {
+    let trail = shared();
+    let policy = || Policy { masks: vec![(FieldRef::parse("subject.id").unwrap(), Mask::Drop)], rows: None };
+    let refused = |search: Search, columns: &[&str]| {
+        let staged = stage(&trail.host, &trail.view_under(policy()), order(search, columns, RowFormat::Ndjson));
+        match staged.map(|_| ()).unwrap_err() {
+            ExportError::Query(QueryError::Hidden(why)) => assert!(why.contains("masked for your role"), "{why}"),
+            other => panic!("{other}"),
+        }
+    };
+    refused(every(), &ALL);
+    refused(every(), &["index", "subject"]);
+    refused(every(), &["index", "subject.case:json"]);
+    refused(Search { subject: Some("s-2".to_owned()), ..every() }, &["index"]);
+    refused(Search { matches: Some("subject.id LIKE 's%'".to_owned()), ..every() }, &["index"]);
+    // Of other parts all is as it is.
+    let staged =
+        stage(&trail.host, &trail.view_under(policy()), order(every(), &["index", "inputs:json"], RowFormat::Csv));
+    let staged = staged.unwrap();
+    assert!(staged.exported().manifest.complete);
+    let mut tar = Vec::new();
+    staged.pack(&mut tar, &mut |_| {}).unwrap();
+    assert!(!tar.windows(CANARY.len()).any(|window| window == CANARY));
+}
+
+#[test]
+fn an_export_has_a_size() {
+    let trail = shared();
+    for (bytes_max, format) in [(100, RowFormat::Csv), (4_000, RowFormat::Parquet)] {
+        let order = Order { bytes_max, ..order(every(), &ALL, format) };
+        let refused = stage(&trail.host, &trail.view(), order).map(|_| ()).unwrap_err();
+        assert!(matches!(refused, ExportError::TooLarge { max } if max == bytes_max), "{refused}");
+    }
+}
