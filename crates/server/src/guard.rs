@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use access::{Credential, Grant, Refused, Resource, Principal};
+use access::{Credential, Grant, Principal, Refused, Resource};
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use http::header::AUTHORIZATION;
@@ -180,11 +180,7 @@ fn session<'h>(server: &Server, headers: &'h HeaderMap) -> Option<&'h str> {
 }
 
 /// What a request shows of who asks: a token, else its session, else the certificate of its connection.
-fn credential<'r>(
-    headers: &'r HeaderMap,
-    session: Option<&'r str>,
-    peer: &'r Peer,
-) -> Result<Credential<'r>, Problem> {
+fn credential<'r>(headers: &'r HeaderMap, session: Option<&'r str>, peer: &'r Peer) -> Result<Credential<'r>, Problem> {
     let mut given = headers.get_all(AUTHORIZATION).iter();
     match (given.next(), given.next(), &peer.certificate) {
         (Some(value), None, _) => {

@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 #![allow(clippy::disallowed_methods, reason = "tests make files as users do, and wait by the clock")]
 
-mod clock;
-mod frames;
 mod arrow;
+mod clock;
 mod export;
+mod frames;
 mod hostile;
 mod log;
 mod masks;
