@@ -167,13 +167,13 @@ impl Log {
         })
     }
 
-    /// Makes a segment before it is needed. The sender calls this between batches.
-    pub fn prepare(&self) {
+    /// Makes a segment before it is needed. The sender calls this between batches, and tells why there is none.
+    pub fn prepare(&self) -> Result<(), SegmentError> {
         let number = {
             let mut rolls = self.rolls.lock();
             let failed = rolls.failed.is_some_and(|at| self.host.monotonic().saturating_sub(at) < DISK_PAUSE);
             if failed || rolls.ready.is_some() || rolls.queue.len() + 1 > self.segments_max {
-                return;
+                return Ok(());
             }
             rolls.next_number += 1;
             rolls.next_number - 1
@@ -184,8 +184,12 @@ impl Log {
             // Numbers rise along the queue: one that was made here while another was put in place goes again.
             Ok(segment) if rolls.ready.is_none() && rolls.next_number == number + 1 => rolls.ready = Some(segment),
             Ok(segment) => self.remove(&segment),
-            Err(_) => rolls.failed = Some(self.host.monotonic()),
+            Err(error) => {
+                rolls.failed = Some(self.host.monotonic());
+                return Err(error);
+            }
         }
+        Ok(())
     }
 
     /// The first segment, from which the sender takes; from then on it is not dropped to make room.

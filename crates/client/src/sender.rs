@@ -139,7 +139,9 @@ impl Sender {
 
     /// What is due besides sending.
     fn keep_house(&mut self) {
-        self.instance.log.prepare();
+        if let Err(error) = self.instance.log.prepare() {
+            self.instance.tell(&Trouble::Spool { why: error.to_string() });
+        }
         if self.instance.host.monotonic() < self.put_after {
             return;
         }
@@ -189,7 +191,7 @@ impl Sender {
 
     /// Puts a record of the recorder's own in the queue. It has no number if the instance's are not known.
     fn put(&mut self, kind: Kind, context: impl FnOnce(u64) -> Value) -> Option<Uuid> {
-        let instance = &self.instance;
+        let instance = Arc::clone(&self.instance);
         let seq = if instance.numbered { instance.state.next() } else { 0 };
         let event = Event::of_kind(kind).with(Part::Context, context(seq));
         let producer = Producer {

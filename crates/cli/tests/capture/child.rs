@@ -68,3 +68,58 @@ fn a_service_that_is_killed() {
         }
     });
 }
+
+/// A service with workers: each records and closes. How it ended.
+pub fn run_workers(place: &Place, test: &str) -> std::process::ExitStatus {
+    let told = format!("{} {} {} process 0", place.base(), place.path("spool").display(), place.path("token").display());
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--ignored", "--exact", &format!("child::{test}"), "--nocapture"]).env(TOLD, told);
+    command.stdout(Stdio::null()).stderr(Stdio::inherit()).status().unwrap()
+}
+
+fn config(told: &str) -> Config {
+    let told: Vec<&str> = told.split(' ').collect();
+    Config { token: Token::File(told[2].into()), ..Config::new(told[0], "credit-api", told[1]) }
+}
+
+#[test]
+#[ignore = "is run by other tests, as a process of its own"]
+fn a_worker() {
+    let Ok(told) = std::env::var(TOLD) else { return };
+    let recorder = Recorder::open(config(&told)).unwrap();
+    (0..20).for_each(|number| drop(recorder.record(&decision(number)).unwrap()));
+    assert!(recorder.close(crate::place::LONG));
+}
+
+/// The children that are forked, each of which records with what it has from its parent.
+pub const FORKED: u64 = 8;
+
+#[test]
+#[ignore = "is run by other tests, as a process of its own"]
+#[allow(unsafe_code, reason = "there is no safe way to fork")]
+fn a_service_that_forks() {
+    let Ok(told) = std::env::var(TOLD) else { return };
+    let recorder = Recorder::open(config(&told)).unwrap();
+    (0..10).for_each(|number| drop(recorder.record(&decision(number)).unwrap()));
+    let mut children = Vec::new();
+    for child in 1..=FORKED {
+        // SAFETY: the child calls nothing but the recorder and then ends, without anything that runs at exit.
+        match unsafe { libc::fork() } {
+            0 => {
+                let recorded = (0..10).all(|number| recorder.record(&decision(child * 100 + number)).is_ok());
+                let done = recorded && recorder.close(crate::place::LONG);
+                // SAFETY: as above.
+                unsafe { libc::_exit(i32::from(!done)) }
+            }
+            pid => children.push(pid),
+        }
+        recorder.record(&decision(child * 100 + 50)).unwrap();
+    }
+    for pid in children {
+        let mut status = 0;
+        // SAFETY: a valid pointer to a number.
+        assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+        assert_eq!(status, 0, "a child could not record");
+    }
+    assert!(recorder.close(crate::place::LONG));
+}

@@ -190,3 +190,74 @@ fn what_is_no_record_is_refused_at_once() {
     assert_eq!(recorder.stats().queued, queued);
     assert!(Event::from_json(br#"{"producer":{"name":"x"},"model":{"name":"m","version":"1"}}"#).is_err());
 }
+
+/// Each child that is forked is an instance of its own, and what its parent had is the parent's to send.
+#[test]
+fn a_forked_child_has_numbers_of_its_own() {
+    let place = Place::new();
+    let up = place.up();
+    assert!(child::run_workers(&place, "a_service_that_forks").success());
+    let (code, gaps) = place.gaps();
+    assert_eq!((code, &gaps["verdict"]), (0, &"NO HOLES".into()), "{gaps}");
+    assert_eq!(place.instances(), Vec::<std::path::PathBuf>::new());
+    up.down();
+    let all = instances(&place);
+    assert_eq!(all.len() as u64, 1 + child::FORKED);
+    let mut counts: Vec<usize> = all.values().map(|sent| sent.incomes.len()).collect();
+    counts.sort_unstable();
+    assert_eq!(counts, [vec![10; 8], vec![18]].concat());
+    all.iter().for_each(|(name, sent)| drop(sent.check_tips(name)));
+}
+
+/// Many workers of one service share a spool, and none is in the way of another.
+#[test]
+fn many_workers_share_a_spool() {
+    let place = Place::new();
+    let up = place.up();
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..64).map(|_| scope.spawn(|| child::run_workers(&place, "a_worker"))).collect();
+        workers.into_iter().for_each(|worker| assert!(worker.join().unwrap().success()));
+    });
+    let (code, gaps) = place.gaps();
+    assert_eq!((code, &gaps["verdict"]), (0, &"NO HOLES".into()), "{gaps}");
+    up.down();
+    let all = instances(&place);
+    assert_eq!(all.len(), 64);
+    assert!(all.values().all(|sent| sent.incomes.len() == 20));
+}
+
+/// T25: a disk that gets full is counted and declared, and never ends the process.
+#[test]
+fn a_full_disk_is_declared() {
+    let place = Place::new();
+    let spool = place.path("spool");
+    std::fs::create_dir(&spool).unwrap();
+    let mount = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=13m", "none"]).arg(&spool).output();
+    if !mount.is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED: a small disk takes the right to mount one");
+        return;
+    }
+    let unmount = Unmount(&spool);
+    let (recorder, troubles) = place.recorder(Config { bytes_max: 1 << 30, ..place.config() });
+    let large = decision(7).with(Part::Parameters, Value::map([("x".to_owned(), Value::Text("y".repeat(200_000)))]));
+    (0..150).for_each(|_| drop(recorder.record(&large).unwrap()));
+    let dropped = recorder.stats().dropped;
+    assert!(dropped > 50, "{dropped}");
+    assert!(troubles.lock().unwrap().iter().any(|trouble| matches!(trouble, Trouble::Lost { .. } | Trouble::Spool { .. })));
+    let up = place.up();
+    assert!(recorder.close(LONG), "{:?}", troubles.lock().unwrap());
+    let (code, gaps) = place.gaps();
+    assert_eq!((code, &gaps["verdict"]), (0, &"DECLARED".into()), "{gaps}");
+    assert!(gaps["declared"].as_u64().unwrap() >= dropped, "{gaps}");
+    up.down();
+    drop(recorder);
+    drop(unmount);
+}
+
+struct Unmount<'p>(&'p std::path::Path);
+
+impl Drop for Unmount<'_> {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(self.0).status();
+    }
+}
