@@ -45,7 +45,7 @@ fn kernel() -> Option<(i64, bool)> {
     // SAFETY: the one argument is a valid, exclusive pointer for the time of the call.
     let state = unsafe { libc::adjtimex(&raw mut asked) };
     let synced = state != libc::TIME_ERROR && asked.status & libc::STA_UNSYNC == 0;
-    (state >= 0).then(|| (i64::from(asked.maxerror).max(0).saturating_mul(1_000), synced))
+    (state >= 0).then(|| (asked.maxerror.max(0).saturating_mul(1_000), synced))
 }
 
 #[cfg(test)]

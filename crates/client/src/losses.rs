@@ -14,6 +14,8 @@ pub enum Reason {
     Disk,
     /// The server refused it for good; it stands in the file of what was put aside.
     Refused,
+    /// It turned out to be no record, or too large for one, after its number was given away.
+    Unfit,
     /// The process ended, and what it held in memory with it.
     Ended,
 }
@@ -25,6 +27,7 @@ impl Reason {
             Reason::Full => "the queue was full",
             Reason::Disk => "the disk of the spool was full or failed",
             Reason::Refused => "refused by the server; the producer has put it aside",
+            Reason::Unfit => "it is no record within the limits, or larger than one may be",
             Reason::Ended => "tail unknown: the process ended while it held these, and some may have arrived",
         }
     }

@@ -17,7 +17,7 @@ use crate::entropy;
 use crate::event::{Added, Event, InvalidEvent};
 use crate::instance::{Instance, InstanceError, Watch};
 use crate::log::{By, NoRoom};
-use crate::losses::Lost;
+use crate::losses::{Lost, Reason};
 use crate::segment::PAYLOAD_BYTES_MAX;
 use crate::sender::Sender;
 use crate::trouble::Trouble;
@@ -165,7 +165,7 @@ impl Recorder {
             Ok(bytes) if bytes.len() <= PAYLOAD_BYTES_MAX.min(record::Limits::DEFAULT.record_bytes) => bytes,
             encoded => {
                 // The number was given away before its record's size was known.
-                instance.lose(Lost { first: seq, last: seq, reason: crate::losses::Reason::Refused });
+                instance.lose(Lost { first: seq, last: seq, reason: Reason::Unfit });
                 let max = record::Limits::DEFAULT.record_bytes;
                 return Err(match encoded {
                     Ok(bytes) => RecordFailed::TooLarge { bytes: bytes.len(), max },

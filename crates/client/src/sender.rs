@@ -293,8 +293,10 @@ impl Sender {
                 }
                 // No server would take it either.
                 Err(error) => {
-                    self.instance.tell(&Trouble::Spool { why: error.to_string() });
-                    self.instance.lose(Lost { first: frame.seq, last: frame.seq, reason: Reason::Refused });
+                    self.instance.tell(&Trouble::Spool { why: format!("record {} is lost: {error}", frame.seq) });
+                    if frame.seq != 0 {
+                        self.instance.lose(Lost { first: frame.seq, last: frame.seq, reason: Reason::Unfit });
+                    }
                 }
             }
         }

@@ -59,6 +59,8 @@ impl State {
         head[..8].copy_from_slice(MAGIC);
         head[8..10].copy_from_slice(&VERSION.to_le_bytes());
         file.write_at(0, &head)?;
+        // Without it nobody could take up what was made durable beside it.
+        file.sync_all()?;
         State::map(file, path)
     }
 

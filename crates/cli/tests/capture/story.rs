@@ -101,6 +101,33 @@ fn what_was_in_memory_alone_is_declared_by_the_next_process() {
     up.down();
 }
 
+/// T25: after the machine itself went down nobody knows how far the numbers went: what is there is sent, and nothing new is
+/// numbered.
+#[test]
+fn after_the_machine_went_down_the_tail_is_unknown() {
+    let place = Place::new();
+    let accepted = child::kill_after(child::start(&place, "process", 0), 100);
+    let [folder] = &place.instances()[..] else { panic!("one instance") };
+    let card = std::fs::read_to_string(folder.join("instance.json")).unwrap();
+    let mut card: serde_json::Value = serde_json::from_str(&card).unwrap();
+    card["boot"] = "another".into();
+    std::fs::write(folder.join("instance.json"), card.to_string()).unwrap();
+    let up = place.up();
+    let (recorder, _) = place.recorder(place.config());
+    until("what was left to be taken up", || place.instances().len() == 1);
+    assert!(recorder.close(LONG));
+    let (code, gaps) = place.gaps();
+    assert_eq!(code, 0, "{gaps}");
+    let name = folder.file_name().unwrap().to_str().unwrap();
+    let found = gaps["instances"].as_array().unwrap().iter().find(|instance| instance["instance"] == *name).unwrap();
+    assert_ne!(found["end"]["state"], "stopped", "{gaps}");
+    up.down();
+    let sent = instances(&place).remove(name).unwrap();
+    assert_eq!((sent.events().first(), sent.events().last()), (Some(&"start"), Some(&"adopted")));
+    assert!(accepted.iter().all(|number| sent.incomes.contains(number)));
+    sent.check_tips(name);
+}
+
 /// The server goes away and comes back: nothing is lost, and what goes wrong is said.
 #[test]
 fn a_server_that_is_away_gets_everything_later() {
