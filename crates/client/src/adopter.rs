@@ -1,10 +1,11 @@
 //! Goes on with what processes have left that are gone: one at a time, in a thread of its own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use reqwest::Url;
 
 use crate::config::Config;
@@ -19,6 +20,31 @@ use crate::trouble::Trouble;
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How often is looked whether this instance is over.
 const NAP: Duration = Duration::from_millis(100);
+
+/// What recorders of this process go on with: the lock of a folder keeps out other processes alone. By process, since a
+/// child that is forked has its parent's copy; it is only ever tried, since a copy may be locked for ever.
+static TAKEN: Mutex<Vec<(u32, PathBuf)>> = Mutex::new(Vec::new());
+
+/// A folder that no other recorder of this process goes on with.
+struct Claim(u32, PathBuf);
+
+impl Claim {
+    fn on(pid: u32, folder: &Path) -> Option<Claim> {
+        let mut taken = TAKEN.try_lock()?;
+        taken.retain(|(of, _)| *of == pid);
+        if taken.iter().any(|(_, other)| other == folder) {
+            return None;
+        }
+        taken.push((pid, folder.to_owned()));
+        Some(Claim(pid, folder.to_owned()))
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        TAKEN.lock().retain(|(pid, folder)| (*pid, folder) != (self.0, &self.1));
+    }
+}
 
 /// Begins to look.
 pub fn start(instance: &Arc<Instance>, config: &Config, base: &Url) -> std::io::Result<()> {
@@ -59,6 +85,7 @@ fn orphans(own: &Instance, config: &Config) -> Result<Vec<PathBuf>, String> {
 }
 
 fn adopt(own: &Arc<Instance>, by: &Weak<Instance>, config: &Config, base: &Url, folder: PathBuf) {
+    let Some(_claim) = Claim::on(own.pid, &folder) else { return };
     let left = match Instance::adopt(own, config, base.as_str(), &folder) {
         Ok(Some(left)) => Arc::new(left),
         Ok(None) => return,

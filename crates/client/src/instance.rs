@@ -144,7 +144,10 @@ impl Instance {
         if card.format != 1 || card.target != target || card.producer != config.producer {
             return Ok(None);
         }
-        let lock = host.open_rw(folder.join("lock"), STEP)?;
+        let lock = match host.open_rw(folder.join("lock"), STEP) {
+            Err(error) if error.is_not_found() => return Ok(None),
+            opened => opened?,
+        };
         match lock.try_lock_for_process() {
             Err(FileError::Locked { .. }) => return Ok(None),
             locked => locked?,

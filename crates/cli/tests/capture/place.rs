@@ -31,6 +31,7 @@ impl Place {
         let init = place.command(&["init", "served/credit", "--origin", "example.com/credit"]).output().unwrap();
         assert!(init.status.success(), "{init:?}");
         std::fs::write(place.path("token"), place.token("writer")).unwrap();
+        std::fs::write(place.path("auditor"), place.token("auditor")).unwrap();
         place
     }
 
@@ -91,7 +92,7 @@ impl Place {
     /// What `onrecord gaps` says of the server's trail, and how it ends.
     pub fn gaps(&self) -> (i32, Json) {
         let mut command = self.command(&["-q", "gaps", &self.base(), "--json"]);
-        let output = command.env("ONRECORD_TOKEN", self.token("auditor")).output().unwrap();
+        let output = command.env("ONRECORD_TOKEN", std::fs::read_to_string(self.path("auditor")).unwrap()).output().unwrap();
         let json = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
         (output.status.code().unwrap(), json)
     }

@@ -34,7 +34,7 @@ fn what_is_recorded_is_on_the_trail_once_and_signed_for() {
         recorder.record(&outcome.clone()).unwrap_or_else(|error| panic!("{error}"));
         assert!(recorder.close(LONG), "{durability:?}: {:?}", troubles.lock().unwrap());
         assert!(matches!(recorder.record(&decision(1)), Err(RecordFailed::Closed)));
-        assert_eq!(*troubles.lock().unwrap(), []);
+        assert_eq!(*troubles.lock().unwrap(), Vec::<Trouble>::new());
         let stats = recorder.stats();
         assert_eq!((stats.queued, stats.dropped, stats.rejected, stats.breaches), (0, 0, 0, 0), "{stats:?}");
         assert_eq!(place.instances(), Vec::<std::path::PathBuf>::new(), "{durability:?}");
