@@ -71,7 +71,8 @@ pub fn start(instance: &Arc<Instance>, config: &Config, base: &Url) -> std::io::
 }
 
 fn living(by: &Weak<Instance>) -> Option<Arc<Instance>> {
-    by.upgrade().filter(|own| !own.ending.closing.load(Ordering::Acquire) && !own.ending.abandoned.load(Ordering::Acquire))
+    by.upgrade()
+        .filter(|own| !own.ending.closing.load(Ordering::Acquire) && !own.ending.abandoned.load(Ordering::Acquire))
 }
 
 /// Folders of instances that are not of this process.

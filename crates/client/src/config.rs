@@ -81,7 +81,9 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// The target is no server's trail.
-    #[error("target: {target:?} is no server's trail: {why}; write http(s)://HOST:7411, or http(s)://HOST:7411/v1/trails/NAME")]
+    #[error(
+        "target: {target:?} is no server's trail: {why}; write http(s)://HOST:7411, or http(s)://HOST:7411/v1/trails/NAME"
+    )]
     Target {
         /// What was given.
         target: String,
@@ -135,7 +137,10 @@ impl Config {
         if !matches!(base.scheme(), "http" | "https") {
             return Err(wrong("its scheme is neither http nor https"));
         }
-        if base.query().is_some() || base.fragment().is_some() || base.password().is_some() || !base.username().is_empty()
+        if base.query().is_some()
+            || base.fragment().is_some()
+            || base.password().is_some()
+            || !base.username().is_empty()
         {
             return Err(wrong("it has more than host and path"));
         }
@@ -181,7 +186,8 @@ mod tests {
         let base = |target: &str| Config::new(target, "p", "s").base().map(String::from);
         assert_eq!(base("http://localhost:7411").unwrap(), "http://localhost:7411/v1/trails/-/");
         assert_eq!(base("https://h/v1/trails/credit").unwrap(), "https://h/v1/trails/credit/");
-        for wrong in ["./trail", "ftp://h", "http://user:x@h", "http://h/elsewhere", "http://h/?x=1", "http://h/v1/trails/a/b"]
+        for wrong in
+            ["./trail", "ftp://h", "http://user:x@h", "http://h/elsewhere", "http://h/?x=1", "http://h/v1/trails/a/b"]
         {
             assert!(base(wrong).is_err(), "{wrong}");
         }

@@ -114,7 +114,9 @@ fn answer(response: Response, count: usize) -> Answer {
         let told = serde_json::from_slice::<Told>(&text).ok().and_then(|told| told.of_each(count));
         return match told {
             Some(each) => Answer::Told(each),
-            None => Answer::Later { after, why: format!("its answer ({status}) is not one of a server of this version") },
+            None => {
+                Answer::Later { after, why: format!("its answer ({status}) is not one of a server of this version") }
+            }
         };
     }
     match status {

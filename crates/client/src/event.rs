@@ -1,6 +1,8 @@
 //! What is put on record: a decision, or what becomes known of one later.
 
-use record::{Clock, Envelope, Kind, Model, Need, Outcome, Part, Parts, Producer, Record, Salt, Sampling, Trace, Value};
+use record::{
+    Clock, Envelope, Kind, Model, Need, Outcome, Part, Parts, Producer, Record, Salt, Sampling, Trace, Value,
+};
 use uuid::Uuid;
 
 /// An event, as whoever made it knows it. What is left out is absent from the record; id, time, clock, producer and salt

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::ClockQuality;
 use crate::config::{Config, Durability};
 use crate::log::Log;
-use crate::losses::{Lost, Losses};
+use crate::losses::{Losses, Lost};
 use crate::process::Process;
 use crate::segment::{STEP, Segment, SegmentError};
 use crate::state::State;
@@ -137,7 +137,12 @@ impl Instance {
     }
 
     /// What a process that is gone has left in `folder`, if it is for this trail; what it lost is counted.
-    pub fn adopt(by: &Instance, config: &Config, target: &str, folder: &Path) -> Result<Option<Instance>, InstanceError> {
+    pub fn adopt(
+        by: &Instance,
+        config: &Config,
+        target: &str,
+        folder: &Path,
+    ) -> Result<Option<Instance>, InstanceError> {
         let host = &by.host;
         let Some(text) = host.read_if_there(folder.join("instance.json"), STEP)? else { return Ok(None) };
         let Ok(card) = serde_json::from_slice::<Card>(&text) else { return Ok(None) };
@@ -161,7 +166,9 @@ impl Instance {
             if path.extension().is_some_and(|extension| extension == "spool") {
                 match Segment::open(host, &path) {
                     Ok(segment) => left.push(segment),
-                    Err(SegmentError::NotOne { .. }) => (by.watch)(&Trouble::Spool { why: format!("{} is torn", path.display()) }),
+                    Err(SegmentError::NotOne { .. }) => {
+                        (by.watch)(&Trouble::Spool { why: format!("{} is torn", path.display()) })
+                    }
                     Err(error) => return Err(error.into()),
                 }
             }

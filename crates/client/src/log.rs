@@ -87,7 +87,8 @@ impl Log {
         let first = Arc::new(make(host, &folder, durability, next_number)?);
         queue.push_back(Arc::clone(&first));
         let segments_max = usize::try_from(bytes_max / SEGMENT_BYTES as u64).unwrap_or(usize::MAX).max(4);
-        let rolls = Rolls { queue, ready: None, next_number: next_number + 1, begun: false, failed: None, closed: false };
+        let rolls =
+            Rolls { queue, ready: None, next_number: next_number + 1, begun: false, failed: None, closed: false };
         Ok(Log {
             host: host.clone(),
             durability,
@@ -273,12 +274,7 @@ pub fn name(number: u64) -> String {
     format!("{number:020}.spool")
 }
 
-fn make(
-    host: &Host,
-    folder: &std::path::Path,
-    durability: Durability,
-    number: u64,
-) -> Result<Segment, SegmentError> {
+fn make(host: &Host, folder: &std::path::Path, durability: Durability, number: u64) -> Result<Segment, SegmentError> {
     let id = host.random();
     match durability {
         Durability::Memory => Segment::in_memory(id, number),

@@ -68,7 +68,9 @@ impl Losses {
         {
             (first, last) = (start, last.max(end));
         }
-        while let Some((&(_, start), &end)) = self.ranges.range((reason, first)..=(reason, last.saturating_add(1))).next() {
+        while let Some((&(_, start), &end)) =
+            self.ranges.range((reason, first)..=(reason, last.saturating_add(1))).next()
+        {
             self.ranges.remove(&(reason, start));
             last = last.max(end);
         }

@@ -40,7 +40,8 @@ mod tests {
 
     #[test]
     fn the_start_time_is_found_whatever_the_program_is_called() {
-        let stat = "42 (a) b (c)) S 1 42 42 0 -1 4194560 100 0 0 0 0 0 0 0 20 0 1 0 987654 1000 100 18446744073709551615";
+        let stat =
+            "42 (a) b (c)) S 1 42 42 0 -1 4194560 100 0 0 0 0 0 0 0 20 0 1 0 987654 1000 100 18446744073709551615";
         assert_eq!(start_ticks(stat), Some(987_654));
         assert_eq!(start_ticks("42 (a) S 1"), None);
         assert_eq!(Process::current().unwrap(), Process::current().unwrap());

@@ -212,7 +212,8 @@ impl Recorder {
             }
             // Of all threads of the child one makes it; the locks of the parent's may be held by threads that are not here.
             let before = self.shared.reborn.load(Ordering::Acquire);
-            if before != pid && self.shared.reborn.compare_exchange(before, pid, Ordering::AcqRel, Ordering::Acquire).is_ok()
+            if before != pid
+                && self.shared.reborn.compare_exchange(before, pid, Ordering::AcqRel, Ordering::Acquire).is_ok()
             {
                 let shared = &self.shared;
                 match begin(&shared.host, &shared.config, &shared.base, &shared.watch) {
@@ -302,7 +303,9 @@ fn wait(instance: &Instance, timeout: Duration, done: impl Fn(&Instance, Option<
     let until = instance.host.monotonic().saturating_add(timeout);
     let mut finished = instance.finished.lock();
     while !done(instance, *finished) {
-        let Some(left) = until.checked_sub(instance.host.monotonic()).filter(|left| !left.is_zero()) else { return false };
+        let Some(left) = until.checked_sub(instance.host.monotonic()).filter(|left| !left.is_zero()) else {
+            return false;
+        };
         instance.progress.wait_for(&mut finished, left);
     }
     true

@@ -134,7 +134,17 @@ impl Segment {
 
     fn new(map: MmapRaw, file: Option<DurableFile>, id: [u8; 16], number: u64) -> Segment {
         let (asked, synced) = (AtomicU64::new(0), Mutex::new(0));
-        Segment { map, file, id, number, left: false, asked, synced, tail: AtomicUsize::new(HEADER), end: AtomicUsize::new(0) }
+        Segment {
+            map,
+            file,
+            id,
+            number,
+            left: false,
+            asked,
+            synced,
+            tail: AtomicUsize::new(HEADER),
+            end: AtomicUsize::new(0),
+        }
     }
 
     /// What a process that is gone has left; nothing more is appended to it.

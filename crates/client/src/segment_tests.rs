@@ -100,7 +100,9 @@ fn a_payload_that_is_a_frame_is_no_frame_of_its_own() {
 fn what_is_no_segment_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let (path, bytes) = written(folder.path(), &[b"one".to_vec()]);
-    for wrong in [&bytes[..SEGMENT_BYTES / 2], &bytes[..10], &[&[0], &bytes[1..]].concat(), &[&bytes[..], &[0]].concat()] {
+    for wrong in
+        [&bytes[..SEGMENT_BYTES / 2], &bytes[..10], &[&[0], &bytes[1..]].concat(), &[&bytes[..], &[0]].concat()]
+    {
         #[allow(clippy::disallowed_methods, reason = "a test puts a damaged file there")]
         std::fs::write(&path, wrong).unwrap();
         assert!(matches!(Segment::open(&Host::system(), &path), Err(SegmentError::NotOne { .. })));

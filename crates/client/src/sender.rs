@@ -358,7 +358,11 @@ impl Sender {
         self.instance.counts.rejected.fetch_add(1, Ordering::Relaxed);
         self.put_aside(seq, why, record);
         let id = record.id.unwrap_or_default();
-        self.instance.tell(&Trouble::Refused { id: id.to_string(), kept_in: self.rejected.path(), why: why.to_owned() });
+        self.instance.tell(&Trouble::Refused {
+            id: id.to_string(),
+            kept_in: self.rejected.path(),
+            why: why.to_owned(),
+        });
         self.beats.remove(&id);
         let own = (seq != 0).then_some(Lost { first: seq, last: seq, reason: Reason::Refused });
         if record.kind != Kind::Gap {

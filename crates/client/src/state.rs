@@ -99,7 +99,12 @@ impl State {
     /// What the sender wrote last.
     pub fn progress(&self) -> Progress {
         let slots = SLOTS.map(|at| self.slot(at));
-        slots.into_iter().flatten().max_by_key(|(generation, _)| *generation).map(|(_, found)| found).unwrap_or_default()
+        slots
+            .into_iter()
+            .flatten()
+            .max_by_key(|(generation, _)| *generation)
+            .map(|(_, found)| found)
+            .unwrap_or_default()
     }
 
     /// Writes how far the sender has come. The sender alone calls this.

@@ -115,8 +115,12 @@ impl Tip {
         };
         let text = |value: Option<&Value>| value.and_then(Value::as_text).map(str::to_owned).ok_or(TipError::Malformed);
         let hash = |name: &str| unhex::<32>(&text(tip.get(name))?).ok_or(TipError::Malformed);
-        let found =
-            Tip { first: number("first")?, through: number("through")?, base: hash("base")?, rolling: hash("rolling")? };
+        let found = Tip {
+            first: number("first")?,
+            through: number("through")?,
+            base: hash("base")?,
+            rolling: hash("rolling")?,
+        };
         let key = unhex::<32>(&text(context.get("key"))?).ok_or(TipError::Malformed)?;
         let signature = unhex::<64>(&text(tip.get("signature"))?).ok_or(TipError::Malformed)?;
         let verifying = VerifyingKey::from_bytes(&key).ok().filter(|key| !key.is_weak()).ok_or(TipError::Key)?;

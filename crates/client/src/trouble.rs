@@ -24,7 +24,9 @@ pub enum Trouble {
         why: String,
     },
     /// A receipt is not for what was sent: server, or whoever stands before it, does not keep what it promises.
-    #[error("BREACH: the receipt of record {id} does not hold: {why}; keep the spool's folder, and have the trail verified")]
+    #[error(
+        "BREACH: the receipt of record {id} does not hold: {why}; keep the spool's folder, and have the trail verified"
+    )]
     Breach {
         /// The record's id.
         id: String,
@@ -44,7 +46,9 @@ pub enum Trouble {
         why: String,
     },
     /// A declaration of loss was itself refused: the trail will show an undeclared hole.
-    #[error("the loss of records {first} to {last} cannot be declared: {why}; may the token append records of kind gap?")]
+    #[error(
+        "the loss of records {first} to {last} cannot be declared: {why}; may the token append records of kind gap?"
+    )]
     Undeclared {
         /// The first number.
         first: u64,

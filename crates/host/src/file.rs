@@ -242,11 +242,12 @@ impl DurableFile {
     pub fn try_lock_for_process(&self) -> Result<(), FileError> {
         let operation = rustix::fs::FlockOperation::NonBlockingLockExclusive;
         let lock = || rustix::fs::fcntl_lock(&self.file, operation);
-        let taken = self.host.call(self.step, Operation::Lock, &self.path, || match rustix::io::retry_on_intr(lock) {
-            Ok(()) => Ok(true),
-            Err(Errno::AGAIN | Errno::ACCESS) => Ok(false),
-            Err(error) => Err(error.into()),
-        })?;
+        let taken =
+            self.host.call(self.step, Operation::Lock, &self.path, || match rustix::io::retry_on_intr(lock) {
+                Ok(()) => Ok(true),
+                Err(Errno::AGAIN | Errno::ACCESS) => Ok(false),
+                Err(error) => Err(error.into()),
+            })?;
         if taken { Ok(()) } else { Err(FileError::Locked { path: self.path.clone() }) }
     }
 

@@ -14,7 +14,12 @@ const TOLD: &str = "ONRECORD_TEST_CHILD";
 /// A service that records from two threads for as long as it lives, and writes each number once it was accepted.
 pub fn start(place: &Place, durability: &str, from: u64) -> Child {
     let exe = std::env::current_exe().unwrap();
-    let told = format!("{} {} {} {durability} {from}", place.base(), place.path("spool").display(), place.path("token").display());
+    let told = format!(
+        "{} {} {} {durability} {from}",
+        place.base(),
+        place.path("spool").display(),
+        place.path("token").display()
+    );
     let mut command = Command::new(exe);
     command.args(["--ignored", "--exact", "child::a_service_that_is_killed", "--nocapture"]).env(TOLD, told);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
@@ -71,7 +76,8 @@ fn a_service_that_is_killed() {
 
 /// A service with workers: each records and closes. How it ended.
 pub fn run_workers(place: &Place, test: &str) -> std::process::ExitStatus {
-    let told = format!("{} {} {} process 0", place.base(), place.path("spool").display(), place.path("token").display());
+    let told =
+        format!("{} {} {} process 0", place.base(), place.path("spool").display(), place.path("token").display());
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--ignored", "--exact", &format!("child::{test}"), "--nocapture"]).env(TOLD, told);
     command.stdout(Stdio::null()).stderr(Stdio::inherit()).status().unwrap()
@@ -87,7 +93,9 @@ fn config(told: &str) -> Config {
 fn a_worker() {
     let Ok(told) = std::env::var(TOLD) else { return };
     let recorder = Recorder::open(config(&told)).unwrap();
-    (0..20).for_each(|number| drop(recorder.record(&decision(number)).unwrap()));
+    (0..20).for_each(|number| {
+        recorder.record(&decision(number)).unwrap();
+    });
     assert!(recorder.close(crate::place::LONG));
 }
 
@@ -100,7 +108,9 @@ pub const FORKED: u64 = 8;
 fn a_service_that_forks() {
     let Ok(told) = std::env::var(TOLD) else { return };
     let recorder = Recorder::open(config(&told)).unwrap();
-    (0..10).for_each(|number| drop(recorder.record(&decision(number)).unwrap()));
+    (0..10).for_each(|number| {
+        recorder.record(&decision(number)).unwrap();
+    });
     let mut children = Vec::new();
     for child in 1..=FORKED {
         // SAFETY: the child calls nothing but the recorder and then ends, without anything that runs at exit.

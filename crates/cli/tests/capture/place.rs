@@ -92,7 +92,8 @@ impl Place {
     /// What `onrecord gaps` says of the server's trail, and how it ends.
     pub fn gaps(&self) -> (i32, Json) {
         let mut command = self.command(&["-q", "gaps", &self.base(), "--json"]);
-        let output = command.env("ONRECORD_TOKEN", std::fs::read_to_string(self.path("auditor")).unwrap()).output().unwrap();
+        let output =
+            command.env("ONRECORD_TOKEN", std::fs::read_to_string(self.path("auditor")).unwrap()).output().unwrap();
         let json = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
         (output.status.code().unwrap(), json)
     }
@@ -120,7 +121,8 @@ impl Drop for Up {
 }
 
 pub fn decision(number: u64) -> Event {
-    let inputs = [("income".to_owned(), Value::float(number as f64)), ("state".to_owned(), Value::Text("CA".to_owned()))];
+    let inputs =
+        [("income".to_owned(), Value::float(number as f64)), ("state".to_owned(), Value::Text("CA".to_owned()))];
     Event::decision("credit-risk", "1.2.0")
         .with(Part::Inputs, Value::map(inputs))
         .with(Part::Output, Value::float(0.37))

@@ -123,7 +123,9 @@ fn after_the_machine_went_down_the_tail_is_unknown() {
     assert_ne!(found["end"]["state"], "stopped", "{gaps}");
     up.down();
     let sent = instances(&place).remove(name).unwrap();
-    assert_eq!((sent.events().first(), sent.events().last()), (Some(&"start"), Some(&"adopted")));
+    // It may have been killed before its sender had said that it was there.
+    assert_eq!(sent.events().last(), Some(&"adopted"));
+    assert!(!sent.events().contains(&"stop"));
     assert!(accepted.iter().all(|number| sent.incomes.contains(number)));
     sent.check_tips(name);
 }
@@ -133,7 +135,9 @@ fn after_the_machine_went_down_the_tail_is_unknown() {
 fn a_server_that_is_away_gets_everything_later() {
     let place = Place::new();
     let (recorder, troubles) = place.recorder(place.config());
-    (0..500).for_each(|n| drop(recorder.record(&decision(n)).unwrap()));
+    (0..500).for_each(|n| {
+        recorder.record(&decision(n)).unwrap();
+    });
     until("a failure to be told", || {
         troubles.lock().unwrap().iter().any(|trouble| matches!(trouble, Trouble::NotTaken { .. }))
     });
@@ -141,7 +145,9 @@ fn a_server_that_is_away_gets_everything_later() {
     let up = place.up();
     assert!(recorder.flush(LONG));
     up.down();
-    (500..600).for_each(|n| drop(recorder.record(&decision(n)).unwrap()));
+    (500..600).for_each(|n| {
+        recorder.record(&decision(n)).unwrap();
+    });
     let up = place.up();
     assert!(recorder.close(LONG));
     let (code, gaps) = place.gaps();
@@ -162,7 +168,8 @@ fn what_finds_no_room_is_declared() {
         let place = Place::new();
         let config = Config { overflow, fail, bytes_max: 16 << 20, ..place.config() };
         let (recorder, _) = place.recorder(config);
-        let large = decision(7).with(Part::Parameters, Value::map([("x".to_owned(), Value::Text("y".repeat(200_000)))]));
+        let large =
+            decision(7).with(Part::Parameters, Value::map([("x".to_owned(), Value::Text("y".repeat(200_000)))]));
         let results: Vec<_> = (0..100).map(|_| recorder.record(&large)).collect();
         let refused = results.iter().filter(|result| matches!(result, Err(RecordFailed::NotKept(_)))).count() as u64;
         let stats = recorder.stats();
@@ -188,7 +195,8 @@ fn what_is_refused_is_put_aside_and_declared() {
     let (recorder, troubles) = place.recorder(place.config());
     recorder.record(&decision(1)).unwrap();
     // A role of its own would have to be allowed to say this.
-    let model = Event { model: decision(1).model, ..Event::of_kind(Kind::Model) };
+    let mut model = Event::of_kind(Kind::Model);
+    model.model = decision(1).model;
     recorder.record(&model).unwrap();
     recorder.record(&decision(2)).unwrap();
     assert!(recorder.close(LONG));
@@ -233,7 +241,9 @@ fn a_forked_child_has_numbers_of_its_own() {
     let mut counts: Vec<usize> = all.values().map(|sent| sent.incomes.len()).collect();
     counts.sort_unstable();
     assert_eq!(counts, [vec![10; 8], vec![18]].concat());
-    all.iter().for_each(|(name, sent)| drop(sent.check_tips(name)));
+    all.iter().for_each(|(name, sent)| {
+        sent.check_tips(name);
+    });
 }
 
 /// Many workers of one service share a spool, and none is in the way of another.
@@ -259,7 +269,8 @@ fn a_full_disk_is_declared() {
     let place = Place::new();
     let spool = place.path("spool");
     std::fs::create_dir(&spool).unwrap();
-    let mount = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=13m", "none"]).arg(&spool).output();
+    let mount =
+        std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=13m", "none"]).arg(&spool).output();
     if !mount.is_ok_and(|output| output.status.success()) {
         eprintln!("SKIPPED: a small disk takes the right to mount one");
         return;
@@ -267,10 +278,14 @@ fn a_full_disk_is_declared() {
     let unmount = Unmount(&spool);
     let (recorder, troubles) = place.recorder(Config { bytes_max: 1 << 30, ..place.config() });
     let large = decision(7).with(Part::Parameters, Value::map([("x".to_owned(), Value::Text("y".repeat(200_000)))]));
-    (0..150).for_each(|_| drop(recorder.record(&large).unwrap()));
+    (0..150).for_each(|_| {
+        recorder.record(&large).unwrap();
+    });
     let dropped = recorder.stats().dropped;
     assert!(dropped > 50, "{dropped}");
-    assert!(troubles.lock().unwrap().iter().any(|trouble| matches!(trouble, Trouble::Lost { .. } | Trouble::Spool { .. })));
+    assert!(
+        troubles.lock().unwrap().iter().any(|trouble| matches!(trouble, Trouble::Lost { .. } | Trouble::Spool { .. }))
+    );
     let up = place.up();
     assert!(recorder.close(LONG), "{:?}", troubles.lock().unwrap());
     let (code, gaps) = place.gaps();

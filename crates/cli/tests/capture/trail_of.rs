@@ -6,7 +6,7 @@ use client::tip::{Signing, Tip};
 use host::Host;
 use record::{Body, Kind, Part, Value};
 use serde_json::Value as Json;
-use trail::{Folder, Reader};
+use trail::{Folder, KeyFolder, Reader};
 
 use crate::place::Place;
 
@@ -22,7 +22,8 @@ pub struct Sent {
 
 /// All instances of the trail.
 pub fn instances(place: &Place) -> BTreeMap<String, Sent> {
-    let snapshot = Reader::new(&Host::system(), &Folder::new(place.path("served/credit"))).snapshot().unwrap();
+    let folder = Folder::new(place.path("served/credit")).with_keys(&KeyFolder(place.path("keys")));
+    let snapshot = Reader::new(&Host::system(), &folder).snapshot().unwrap();
     let mut all: BTreeMap<String, Sent> = BTreeMap::new();
     for index in 0..snapshot.end() {
         let stored = snapshot.get(index).unwrap().unwrap().stored;
@@ -63,7 +64,9 @@ impl Sent {
                 (true, _) | (_, None) => [0; 32],
                 (false, Some(content)) => *content,
             };
-            assert!((tip.first..=tip.through).all(|seq| self.declared.contains(&seq) || self.contents.contains_key(&seq)));
+            assert!(
+                (tip.first..=tip.through).all(|seq| self.declared.contains(&seq) || self.contents.contains_key(&seq))
+            );
             tip.covers((tip.first..=tip.through).map(content)).unwrap();
             if tip.first <= through + 1 {
                 through = through.max(tip.through);
