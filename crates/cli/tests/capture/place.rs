@@ -61,13 +61,13 @@ impl Place {
     pub fn up(&self) -> Up {
         let listen = format!("127.0.0.1:{}", self.port);
         let mut command = self.command(&["serve", "--dir", "served", "--listen", &listen]);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut up = Up(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
+        let mut out = BufReader::new(up.0.stdout.take().unwrap());
         loop {
             let mut line = String::new();
             assert_ne!(out.read_line(&mut line).unwrap(), 0, "the server does not start");
             if line.starts_with("listening on ") {
-                return Up(child);
+                return up;
             }
         }
     }
