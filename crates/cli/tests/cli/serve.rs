@@ -149,7 +149,7 @@ fn questions_of_auditors(place: &Place, up: &Up<'_>, auditor: &str, of_server: &
     place.write("pin", place.read("served/credit/checkpoint"));
     place.write("counts.csv", "model,time,count\ncredit-risk,2026-11-01,7\nnonsense\n");
     let groups =
-        ["groups", "TRAIL", "--by", "subject.demographics.sex", "--outcome", "result.adverse", "--since", "2000-01-01"];
+        ["groups", "TRAIL", "--by", "inputs.age < 25", "--outcome", "result.adverse", "--since", "2000-01-01"];
     let sample = ["sample", "TRAIL", "-n", "5", "--pin", "pin", "--nonce", "4 2 6", "--where", "inputs.age > 30", "-o"];
     for (args, code) in [
         (groups.to_vec(), 0),
