@@ -18,6 +18,9 @@ const PARQUET_BYTES_MAX: u64 = 256 << 20;
 /// Rows of Parquet that are decoded at a time: few, for each may be of the largest size.
 const PARQUET_ROWS: usize = 256;
 
+/// The number of a row, from 1, and its bytes or why there are none.
+pub type Row<'a> = (u64, Result<&'a [u8], Fault>);
+
 /// The rows of a stream or a file.
 pub struct Rows {
     from: From,
@@ -81,9 +84,9 @@ impl Rows {
         }
     }
 
-    /// The number of the next row, from 1, and its bytes or why there are none. An error is one of the bytes, or that
+    /// The next row. An error is one of the bytes, or that
     /// the rows take more than they may.
-    pub fn next(&mut self) -> io::Result<Option<(u64, Result<&[u8], Fault>)>> {
+    pub fn next(&mut self) -> io::Result<Option<Row<'_>>> {
         loop {
             if let Some(batch) = self.batch.as_ref().filter(|batch| self.at < batch.num_rows()) {
                 let row = self.at;
