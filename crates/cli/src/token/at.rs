@@ -35,7 +35,7 @@ struct Listed {
 
 /// Where tokens are changed.
 pub enum At {
-    Folder(Tokens),
+    Folder(Box<Tokens>),
     Server(Remote),
 }
 
@@ -49,7 +49,7 @@ impl Server {
             return Ok(At::Server(remote?));
         }
         let tokens = Tokens::open(&session.host, self.folder()?);
-        Ok(At::Folder(tokens.map_err(|error| Failure::of(Exit::CouldNot, &error))?))
+        Ok(At::Folder(Box::new(tokens.map_err(|error| Failure::of(Exit::CouldNot, &error))?)))
     }
 
     /// The folder, which must be there: a mistyped one would get a token that opens nothing.
