@@ -28,7 +28,7 @@ ANSWERED = [
     ("POST", "/v1/trails/{trail}/records"), ("GET", "/v1/trails/{trail}/records"),
     ("GET", "/v1/trails/{trail}/records/{id}"), ("GET", "/v1/trails/{trail}/records/{id}/proof"),
     ("POST", "/v1/trails/{trail}/sql"), ("GET", "/v1/trails/{trail}/stats"), ("GET", "/v1/trails/{trail}/gaps"),
-    ("GET", "/v1/trails/{trail}/log/checkpoint"), ("GET", "/metrics"), ("GET", "/health/live"),
+    ("GET", "/v1/trails/{trail}/log/checkpoint"), ("GET", "/metrics"), ("GET", "/v1/tokens"), ("GET", "/health/live"),
     ("GET", "/health/ready"), ("GET", "/v1/docs"), ("GET", "/v1/openapi.json"),
 ]
 # What the server's log says when something is wrong with the server.

@@ -17,7 +17,7 @@ use crate::principal::{Principal, Resource};
 use crate::refused::{Reason, Refused};
 use crate::settings::Settings;
 use crate::token::{Token, TokenSpec, TokenText};
-use crate::tokens::TokenError;
+use crate::tokens::{TokenError, check_overlap};
 
 /// Something done to a token that shows a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +82,41 @@ impl Access {
         self.make_change(change, &grant.principal, now_ns)
     }
 
+    /// Whether [`Access::change_token`] would be permitted, and makes sense: for who must say so before it is done.
+    ///
+    /// # Errors
+    /// As [`Access::change_token`].
+    pub fn check_token_change(&self, by: &Principal, change: &TokenChange, now_ns: i64) -> Result<(), ChangeError> {
+        self.may_change_token(by, change, false, now_ns)?;
+        match change {
+            TokenChange::Give(spec) => Ok(spec.check(now_ns).map_err(TokenError::from)?),
+            TokenChange::Rotate { overlap_s, .. } => Ok(check_overlap(Duration::from_secs(*overlap_s))?),
+        }
+    }
+
+    /// Takes a token back, for good. Whoever may make tokens may do that alone, whatever the token gives: what is in the
+    /// wrong hands must not wait for a second principal.
+    ///
+    /// # Errors
+    /// [`ChangeError`].
+    pub fn revoke_token(&self, by: &Principal, token: &str, now_ns: i64) -> Result<Token, ChangeError> {
+        self.check_revocation(by, token, now_ns)?;
+        Ok(self.tokens().revoke(token, now_ns)?)
+    }
+
+    /// Whether [`Access::revoke_token`] would be permitted, and has something to revoke.
+    ///
+    /// # Errors
+    /// As [`Access::revoke_token`].
+    pub fn check_revocation(&self, by: &Principal, token: &str, now_ns: i64) -> Result<(), ChangeError> {
+        self.authorize(by, Permission::ManageTokens, &Resource::server(), None, now_ns)?;
+        self.known_token(token).map(drop)
+    }
+
+    fn known_token(&self, token: &str) -> Result<std::sync::Arc<Token>, ChangeError> {
+        Ok(self.tokens().get(token).ok_or_else(|| TokenError::None(token.chars().take(64).collect()))?)
+    }
+
     /// Proposes what [`Access::change_token`] would do, for a second principal to agree to.
     ///
     /// # Errors
@@ -143,11 +178,7 @@ impl Access {
         let grant = self.authorize(by, Permission::ManageTokens, &Resource::server(), None, now_ns)?;
         let spec = match change {
             TokenChange::Give(spec) => spec.clone(),
-            TokenChange::Rotate { token, .. } => {
-                let token =
-                    self.tokens().get(token).ok_or_else(|| TokenError::None(token.chars().take(64).collect()))?;
-                token.spec.clone()
-            }
+            TokenChange::Rotate { token, .. } => self.known_token(token)?.spec.clone(),
         };
         let may = |approved| self.may_give(by, &spec, approved, now_ns);
         match may(approved) {

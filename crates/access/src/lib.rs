@@ -45,6 +45,7 @@ mod sessions;
 mod settings;
 mod store;
 mod token;
+mod token_sheet;
 mod tokens;
 mod when;
 
@@ -67,4 +68,5 @@ pub use sessions::{ABSOLUTE, IDLE, NewSession};
 pub use settings::SettingsError;
 pub use store::StoreError;
 pub use token::{TOKEN_TEXT_BYTES, Token, TokenSpec, TokenSpecError, TokenText};
+pub use token_sheet::{TokenSheet, TokenState};
 pub use tokens::{OVERLAP_MAX, TOKENS_MAX, TokenError, Tokens};

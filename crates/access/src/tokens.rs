@@ -44,9 +44,6 @@ pub enum TokenError {
     /// There are [`TOKENS_MAX`].
     #[error("there are {TOKENS_MAX} tokens, the limit; revoked ones go 90 days after they were revoked")]
     TooMany,
-    /// The access policy does not let that principal do it.
-    #[error(transparent)]
-    Refused(#[from] crate::refused::Refused),
     /// The file could not be read or changed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -188,9 +185,7 @@ impl Tokens {
     /// # Errors
     /// [`TokenError`]; nothing was changed.
     pub fn rotate(&self, id: &str, overlap: Duration, now_ns: i64) -> Result<(Token, TokenText), TokenError> {
-        if overlap > OVERLAP_MAX {
-            return Err(TokenError::Overlap(overlap));
-        }
+        check_overlap(overlap)?;
         let overlap = i64::try_from(overlap.as_nanos()).unwrap_or(i64::MAX);
         self.change(|tokens| {
             let token = find(tokens, id)?;
@@ -283,6 +278,11 @@ impl Tokens {
         *self.trouble.lock() = None;
         Ok(result)
     }
+}
+
+/// Whether an old secret may count for that long.
+pub(crate) fn check_overlap(overlap: Duration) -> Result<(), TokenError> {
+    if overlap > OVERLAP_MAX { Err(TokenError::Overlap(overlap)) } else { Ok(()) }
 }
 
 fn index(file: TokenFile) -> HashMap<String, Arc<Token>> {

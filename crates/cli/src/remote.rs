@@ -175,6 +175,12 @@ impl Remote {
         serde_json::from_slice(&text).map_err(|error| self.unknown(&error))
     }
 
+    /// Takes something away; what it was is told.
+    pub fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        let text = read(self.send(self.client.delete(self.url(path)?))?).map_err(|error| self.broken(&error))?;
+        serde_json::from_slice(&text).map_err(|error| self.unknown(&error))
+    }
+
     /// An export: what it comes to, and its files as a tar, which come as they are read.
     pub fn export(&self, query: &[(&str, String)]) -> Result<(Summary, Response), Failure> {
         let mut url = self.url("export")?;

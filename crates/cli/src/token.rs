@@ -1,12 +1,12 @@
-//! `onrecord token`: the tokens of a server, in its folder.
+//! `onrecord token`: the tokens of a server, in its folder or by the server.
 
+mod at;
 mod create;
 mod list;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use access::{Token, TokenError, TokenText, Tokens};
+use access::{TokenError, TokenSheet};
 
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
@@ -16,11 +16,14 @@ use crate::style::{GOOD, HEAD, paint};
 use crate::text::plain;
 use crate::time;
 
+use at::NewToken;
+pub use at::Server;
+
 /// Make, list, rotate and revoke the tokens of a server
 ///
 /// They are kept in the server's folder, as hashes: a token is shown once. A running server sees a change within a second.
-/// Whoever may write to that folder may make any token; through the server itself, an admin makes writers' alone, and
-/// all others with a second principal.
+/// Whoever may write to that folder may make any token. With the server's address for --dir the server is asked, with the
+/// token in ONRECORD_TOKEN: an admin makes those of writers, and each change goes on record.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -33,14 +36,6 @@ enum Verb {
     List(list::Args),
     Rotate(RotateArgs),
     Revoke(RevokeArgs),
-}
-
-/// Which server.
-#[derive(clap::Args)]
-pub struct Server {
-    /// The server's folder
-    #[arg(long, value_name = "DIR")]
-    dir: PathBuf,
 }
 
 /// Give a token a new secret; the old one counts for a while more
@@ -73,58 +68,42 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
     }
 }
 
-impl Server {
-    fn tokens(&self, session: &Session) -> Result<Tokens, Failure> {
-        Tokens::open(&session.host, self.folder()?).map_err(|error| Failure::of(Exit::CouldNot, &error))
-    }
-
-    /// The folder, which must be there: a mistyped one would get a token that opens nothing.
-    pub fn folder(&self) -> Result<&PathBuf, Failure> {
-        if self.dir.is_dir() {
-            return Ok(&self.dir);
-        }
-        let what = format!("{} is no folder", self.dir.display());
-        Err(Failure::wrong_use(what).hint("give the folder that the server is started with (serve --dir)"))
-    }
-}
-
 fn rotate(session: &Session, args: &RotateArgs) -> Outcome {
     let overlap = Duration::from_secs(args.overlap.saturating_mul(3600));
     let now = session.host.now_ns();
-    let (token, text) = args.server.tokens(session)?.rotate(id(&args.token), overlap, now).map_err(failure)?;
-    let until = token.old_secret_until(now);
-    let about = match until {
+    let made = args.server.tokens(session)?.rotate(id(&args.token), overlap, now)?;
+    let about = match made.token.old_secret_until {
         Some(until) => format!("The old secret counts until {}.", time::utc(until)),
         None => "The old secret counts no more.".to_owned(),
     };
-    show(session, &token, &text, "rotated the token", Some(&about))
+    show(session, &made, "rotated the token", Some(&about))
 }
 
 fn revoke(session: &Session, args: &RevokeArgs) -> Outcome {
-    let token = args.server.tokens(session)?.revoke(id(&args.token), session.host.now_ns()).map_err(failure)?;
+    let token = args.server.tokens(session)?.revoke(id(&args.token), session.host.now_ns())?;
     let text = if session.json {
         object(&token).line()
     } else {
-        format!("{} {} of {}\n", paint(GOOD, "revoked the token"), token.id, plain(&token.spec.name))
+        format!("{} {} of {}\n", paint(GOOD, "revoked the token"), token.id, plain(&token.name))
     };
     session.print(&text)?;
     Ok(Exit::Done)
 }
 
 /// Shows a token's text, the one time that it can be shown.
-fn show(session: &Session, token: &Token, text: &TokenText, done: &str, about: Option<&str>) -> Outcome {
+fn show(session: &Session, NewToken { token, text }: &NewToken, done: &str, about: Option<&str>) -> Outcome {
     if session.json {
-        session.print(&object(token).field("token", text.reveal()).line())?;
+        session.print(&object(token).field("token", text).line())?;
         return Ok(Exit::Done);
     }
     let line = |name: &str, value: &str| format!("{}  {}\n", paint(HEAD, format!("{name:<8}")), plain(value));
     let mut lines = format!("{} {}\n\n", paint(GOOD, done), token.id);
-    lines += &line("for", &token.spec.name);
+    lines += &line("for", &token.name);
     lines += &line("role", &reach(token));
-    if let Some(until) = token.spec.assignment.until {
+    if let Some(until) = token.assignment.until {
         lines += &line("until", &time::utc(until));
     }
-    lines += &format!("{}  {}\n\n", paint(HEAD, format!("{:<8}", "token")), text.reveal());
+    lines += &format!("{}  {}\n\n", paint(HEAD, format!("{:<8}", "token")), plain(text));
     lines += &about.map(|about| format!("{about}\n")).unwrap_or_default();
     lines +=
         "This is the only time that it is shown. Use it as ONRECORD_TOKEN, or in an Authorization: Bearer header.\n";
@@ -138,8 +117,8 @@ fn id(text: &str) -> &str {
 }
 
 /// A role and what it reaches, in a line.
-fn reach(token: &Token) -> String {
-    let of = &token.spec.assignment;
+fn reach(token: &TokenSheet) -> String {
+    let of = &token.assignment;
     let mut line = format!("{} on {}", of.role, all_or(&of.trails, "all trails"));
     if let Some(models) = of.models.some() {
         line += &format!(", models {}", joined(models));
@@ -162,11 +141,11 @@ fn joined<'n>(names: impl IntoIterator<Item = &'n String>) -> String {
 }
 
 /// What is known of a token, without anything that lets anybody in.
-fn object(token: &Token) -> Object {
-    let of = &token.spec.assignment;
+fn object(token: &TokenSheet) -> Object {
+    let of = &token.assignment;
     Object::default()
         .field("id", &token.id)
-        .field("name", &token.spec.name)
+        .field("name", &token.name)
         .field("role", &of.role)
         .field("trails", &of.trails)
         .field("models", &of.models)

@@ -88,6 +88,21 @@ pub fn end(who: &Who, action: &str, begin: Uuid, counts: &Counts) -> Record {
     record(who, context, None)
 }
 
+/// Something of the server itself is about to be changed.
+pub fn change(who: &Who, action: &str, request: &str, asked: &str) -> Record {
+    let mut context = context("change", who);
+    context.extend([text("action", action), text("request", request), text("asked", asked)]);
+    record(who, context, None)
+}
+
+/// The change that began with the record `begin` was made, of what has that id, or was not.
+pub fn changed(who: &Who, action: &str, begin: Uuid, outcome: Outcome, id: Option<&str>) -> Record {
+    let mut context = vec![text("event", "changed"), text("action", action), text("begin", &begin.to_string())];
+    context.push(text("result", outcome.name()));
+    context.extend(id.map(|id| text("changed", id)));
+    record(who, context, None)
+}
+
 /// Somebody logged in, and may be what these roles say.
 pub fn login(who: &Who, request: &str, roles: &[&str]) -> Record {
     let mut context = context("login", who);
@@ -182,6 +197,22 @@ mod tests {
                     .to_owned(),
             ),
         ];
+        let of_changes = [
+            (
+                change(&who, "manage-tokens", "req-4", "DELETE tokens/7c1e"),
+                format!(
+                    r#"{{{subject},"context":{{"event":"change","action":"manage-tokens","asked":"DELETE tokens/7c1e",
+                       "from":"192.0.2.7","purpose":"complaint 17","request":"req-4","role":"investigator"}}}}"#
+                ),
+            ),
+            (
+                changed(&who, "manage-tokens", id, Outcome::Done, Some("7c1e")),
+                format!(
+                    r#"{{{subject},"context":{{"event":"changed","action":"manage-tokens","begin":"{id}",
+                       "changed":"7c1e","result":"done"}}}}"#
+                ),
+            ),
+        ];
         let person = Who { kind: Some("person"), role: None, purpose: None, ..who.clone() };
         let subject = subject.replace(r#""kind":"token""#, r#""kind":"person""#);
         let of_sessions = [
@@ -200,7 +231,7 @@ mod tests {
                 ),
             ),
         ];
-        for (written, json) in cases.into_iter().chain(of_sessions) {
+        for (written, json) in cases.into_iter().chain(of_changes).chain(of_sessions) {
             let sent = JsonParser::new(Limits::DEFAULT).parse(json.as_bytes()).unwrap();
             assert_eq!(written, sent, "{json}");
         }

@@ -64,7 +64,8 @@ impl Asked {
 
     /// A handler refuses what the guard could not know of; that is on record too (I11).
     pub fn refused(&self, reason: &str, times: u64) {
-        if let (Some(served), Some(grant)) = (&self.served, &self.grant) {
+        if let Some(grant) = &self.grant {
+            let served = self.served.as_ref().unwrap_or_else(|| self.server.trails.home());
             served.clerk().refused(self.who.clone(), grant.permission.name(), reason, times);
         }
     }

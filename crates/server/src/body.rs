@@ -6,10 +6,12 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::BodyExt as _;
+use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
+use crate::asked::Asked;
 use crate::config::Limits;
 use crate::problem::{Kind, Problem};
 use crate::room::{Held, Room};
@@ -102,6 +104,34 @@ impl<R: io::BufRead> Read for Bounded<R> {
 /// Whether an error of reading says that a body was longer than it may be once unpacked.
 pub fn is_over(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::FileTooLarge
+}
+
+/// Whether a body says that it is JSON.
+pub fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let said = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if said.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    let what = "the body is of a form that is not read; send application/json";
+    Err(Problem::new(Kind::UnsupportedMediaType, what).field("Content-Type"))
+}
+
+/// A body that is one object in JSON, of so many bytes at most.
+pub async fn json<T: DeserializeOwned>(asked: &mut Asked, max: usize) -> Result<T, Problem> {
+    is_json(&asked.headers)?;
+    let body = std::mem::take(asked.body.get_mut());
+    let (bytes, _held) = collect(body, &asked.headers, &asked.server.config.limits, &asked.server.room).await?;
+    if bytes.len() > max {
+        return Err(Problem::new(Kind::TooLarge, format!("the body is longer than the limit of {max} bytes")));
+    }
+    // A list would pass for an object whose fields are in this order.
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        return Err(Problem::new(Kind::Malformed, "the body is no object in JSON; /v1/docs has an example"));
+    }
+    serde_json::from_slice(&bytes).map_err(|error| {
+        let what = format!("the body is not what this takes: {error}; /v1/docs has an example");
+        Problem::new(Kind::Malformed, what)
+    })
 }
 
 /// All of a body, and the memory that it has.

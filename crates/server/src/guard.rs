@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use access::{Credential, Grant, Principal, Refused, Resource};
+use access::{Credential, Grant, Permission, Principal, Refused, Resource};
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use http::header::AUTHORIZATION;
@@ -96,7 +96,11 @@ pub async fn answer(
 
 /// The name of a method that a route has.
 pub fn method_name(method: &http::Method) -> &'static str {
-    if *method == http::Method::POST { "POST" } else { "GET" }
+    match *method {
+        http::Method::POST => "POST",
+        http::Method::DELETE => "DELETE",
+        _ => "GET",
+    }
 }
 
 /// A request that may be answered.
@@ -124,9 +128,14 @@ fn admit(
     let named = path.iter().find(|(name, _)| name == "trail").map(|(_, value)| server.trails.meant(value));
     let now = server.host.now_ns();
     let on_record = |who: &Who, reason: String| {
+        let Need::Permission(permission) = route.need else { return };
         // A refusal is a record of the trail that was asked for, if it is there.
-        let served = named.and_then(|name| server.trails.get(name));
-        if let (Some(served), Need::Permission(permission)) = (served, route.need) {
+        let served = match named {
+            Some(name) => server.trails.get(name),
+            // What counts, and has a wrong token, asks again every few seconds: that is told to the log alone.
+            None => (permission != Permission::Metrics).then(|| server.trails.home()),
+        };
+        if let Some(served) = served {
             served.clerk().refused(who.clone(), permission.name(), reason, 1);
         }
     };

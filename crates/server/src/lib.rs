@@ -11,6 +11,7 @@
 //!      ├─► append: body within bounds ─► records ─► staged ─► durable ─► receipts     body, room, acknowledger
 //!      ├─► search · sql · one · groups · sample · reconcile · export:
 //!      │       Reading: `begin` is durable ─► rows, a document or files ─► `end`      reading, rows, outlet, access_record
+//!      ├─► tokens: a record of the change is durable ─► the change ─► what it came to     change, access_record
 //!      └─► stats · gaps · log · proof: figures and hashes                               figures, log
 //! ```
 //!
@@ -35,6 +36,7 @@ mod answered;
 mod append;
 mod asked;
 mod body;
+mod change;
 mod clerk;
 pub mod config;
 mod connections;
@@ -72,6 +74,7 @@ mod server;
 mod sql;
 mod table;
 mod tls;
+mod tokens;
 mod trails;
 mod watched;
 

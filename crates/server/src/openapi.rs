@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
+use access::Permission;
 use http::Method;
 use serde_json::Value;
 use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
@@ -52,7 +53,11 @@ fn described() -> Result<Value, serde_json::Error> {
 fn document() -> OpenApi {
     let mut paths = PathsBuilder::new();
     for route in ROUTES.iter() {
-        let method = if route.method == Method::POST { HttpMethod::Post } else { HttpMethod::Get };
+        let method = match route.method {
+            Method::POST => HttpMethod::Post,
+            Method::DELETE => HttpMethod::Delete,
+            _ => HttpMethod::Get,
+        };
         let item = utoipa::openapi::PathItem::new(method, operation(route));
         // A name that takes the rest of the path is a name like any other to OpenAPI.
         paths = paths.path(route.path.replace("{*", "{"), item);
@@ -171,6 +176,9 @@ fn problems(route: &Route) -> Vec<Kind> {
     if route.of_trail() {
         kinds.push(Kind::Query);
     }
+    if route.need == Need::Permission(Permission::ManageTokens) {
+        kinds.extend([Kind::NotFound, Kind::Conflict]);
+    }
     if route.about.answers.len() > 1 {
         kinds.push(Kind::NotAcceptable);
     }
@@ -190,11 +198,13 @@ fn in_path(name: &str) -> Parameter {
     let says = match name {
         "trail" => "The trail's name, or - for the default one",
         "id" => "The record's id or index",
+        "token" => "The token's id, which is no secret",
         _ => "The tile's path",
     };
     let example = match name {
         "trail" => "-",
         "id" => "0",
+        "token" => "3f9a52c07d1be846",
         _ => "0/000",
     };
     let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path).required(Required::True);
@@ -319,8 +329,8 @@ mod tests {
         let ids: BTreeSet<&str> = ROUTES.iter().map(|route| route.about.id).collect();
         assert_eq!(ids.len(), ROUTES.len());
         for route in ROUTES.iter() {
-            let method = if route.method == Method::POST { "post" } else { "get" };
-            let operation = &document["paths"][route.path.replace("{*", "{")][method];
+            let method = route.method.as_str().to_lowercase();
+            let operation = &document["paths"][route.path.replace("{*", "{")][&method];
             assert_eq!(operation["operationId"], route.about.id, "{}", route.path);
             assert_eq!(
                 operation["parameters"].as_array().map_or(0, Vec::len),

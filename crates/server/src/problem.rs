@@ -26,6 +26,8 @@ pub enum Kind {
     Timeout,
     /// What was asked for is not there yet.
     NotYet,
+    /// What is to be changed is in no state for that.
+    Conflict,
     /// What the trail holds is not what the question says that it held.
     Contradicted,
     /// A limit on sizes was passed.
@@ -53,7 +55,7 @@ pub enum Kind {
 }
 
 /// Every kind: its name, status and title.
-const KINDS: [(Kind, &str, StatusCode, &str); 20] = [
+const KINDS: [(Kind, &str, StatusCode, &str); 21] = [
     (Kind::Malformed, "malformed", StatusCode::BAD_REQUEST, "The request cannot be read"),
     (Kind::Unauthenticated, "unauthenticated", StatusCode::UNAUTHORIZED, "Nobody is known to be asking"),
     (Kind::Forbidden, "forbidden", StatusCode::FORBIDDEN, "This is not granted"),
@@ -62,6 +64,7 @@ const KINDS: [(Kind, &str, StatusCode, &str); 20] = [
     (Kind::NotAcceptable, "not-acceptable", StatusCode::NOT_ACCEPTABLE, "No such form of the answer"),
     (Kind::Timeout, "timeout", StatusCode::REQUEST_TIMEOUT, "The request came too slowly"),
     (Kind::NotYet, "not-yet", StatusCode::CONFLICT, "Not yet"),
+    (Kind::Conflict, "conflict", StatusCode::CONFLICT, "It is in no state for this"),
     (Kind::Contradicted, "contradicted", StatusCode::CONFLICT, "The trail is not what it was"),
     (Kind::TooLarge, "too-large", StatusCode::PAYLOAD_TOO_LARGE, "The request is too large"),
     (

@@ -30,7 +30,11 @@ pub fn router(server: &Arc<Server>) -> Router {
                 guard::answer(server, route, path, request).await
             }
         };
-        let filter = if route.method == Method::POST { MethodFilter::POST } else { MethodFilter::GET };
+        let filter = match route.method {
+            Method::POST => MethodFilter::POST,
+            Method::DELETE => MethodFilter::DELETE,
+            _ => MethodFilter::GET,
+        };
         router = router.route(route.path, on(filter, answer));
     }
     let header = |name, value| {

@@ -6,7 +6,7 @@ use access::Permission as P;
 use http::Method;
 
 use crate::table::{About, Form, OTHERS, Parameter, Route, Values};
-use crate::{append, exports, figures, groups, log, login, one, open, reconcile, sample, search, sql};
+use crate::{append, exports, figures, groups, log, login, one, open, reconcile, sample, search, sql, tokens};
 
 /// The table. Each route names the permission that it needs, or why it needs none.
 pub static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
@@ -26,6 +26,10 @@ pub static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         Route::new(post(), "/v1/trails/{trail}/reconcile", P::Reconcile, reconcile::reconcile, RECONCILE),
         Route::new(post(), "/v1/trails/{trail}/export", P::Export, exports::export, EXPORT),
         Route::new(get(), "/metrics", P::Metrics, open::metrics, METRICS),
+        Route::new(get(), "/v1/tokens", P::ManageTokens, tokens::list, TOKENS),
+        Route::new(post(), "/v1/tokens", P::ManageTokens, tokens::create, NEW_TOKEN),
+        Route::new(post(), "/v1/tokens/{token}/rotate", P::ManageTokens, tokens::rotate, ROTATE_TOKEN),
+        Route::new(Method::DELETE, "/v1/tokens/{token}", P::ManageTokens, tokens::revoke, REVOKE_TOKEN),
         // Who one is.
         Route::open(get(), "/login", "whoever logs in is not known yet", login::begin, LOGIN),
         Route::open(get(), "/login/callback", "whoever logs in is not known yet", login::callback, LOGGED_IN),
@@ -351,6 +355,56 @@ const METRICS: About = About {
     id: "metrics",
     summary: "What the server counts, for Prometheus.",
     answers: &[form("application/openmetrics-text", "Figures", "onrecord_trail_records{trail=\"default\"} 950\n")],
+    ..NONE
+};
+
+const A_TOKEN: &str = r#"{"id":"3f9a52c07d1be846","name":"credit-api","role":"writer","trails":["credit"],"created":"2026-11-08T08:00:00Z","created_by":"person:248289761001","revoked":"2026-11-08T13:00:00Z","state":"revoked"}"#;
+
+const SHOWN_ONCE: &[Form] = &[form(
+    "application/json",
+    "The token and its text, which is shown now and never again",
+    r#"{"token":{"id":"3f9a52c07d1be846","name":"credit-api","role":"writer","trails":["credit"],"created":"2026-11-08T08:00:00Z","created_by":"person:248289761001","state":"good"},"text":"onr_3f9a52c07d1be846_9b1c…"}"#,
+)];
+
+const TOKENS: About = About {
+    id: "listTokens",
+    summary: "What tokens there are, and when each was used last, to the minute.",
+    answers: &[form(
+        "application/json",
+        "The tokens, oldest first, without anything that lets anybody in",
+        r#"{"tokens":[{"id":"3f9a52c07d1be846","name":"credit-api","role":"writer","trails":["credit"],"created":"2026-11-08T08:00:00Z","created_by":"person:248289761001","last_used":"2026-11-08T12:00:00Z","state":"good"}]}"#,
+    )],
+    ..NONE
+};
+
+const NEW_TOKEN: About = About {
+    id: "createToken",
+    summary: "Make a token. One principal alone gives what its policy lets it give alone, by default writers' tokens; nobody gives itself one.",
+    bodies: &[form(
+        "application/json",
+        "Who or what it is for, and what it gives",
+        r#"{"name":"credit-api","role":"writer","trails":["credit"],"kinds":["decision"],"until":"2027-01-01T00:00:00Z"}"#,
+    )],
+    answers: SHOWN_ONCE,
+    ..NONE
+};
+
+const ROTATE_TOKEN: About = About {
+    id: "rotateToken",
+    summary: "Give a token a new secret; the old one counts for a while more. It takes the right to give what the token gives.",
+    bodies: &[form(
+        "application/json",
+        "Seconds for which the old secret counts, 30 days at most; 24 hours if it is not said",
+        r#"{"overlap_s":86400}"#,
+    )],
+    answers: SHOWN_ONCE,
+    ..NONE
+};
+
+const REVOKE_TOKEN: About = About {
+    id: "revokeToken",
+    summary: "Take a token back, for good.",
+    answers: &[form("application/json", "The token, which is revoked", A_TOKEN)],
     ..NONE
 };
 

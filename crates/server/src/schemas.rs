@@ -18,6 +18,8 @@ pub fn of_body(route: &Route) -> Option<&'static str> {
     match route.about.id {
         "appendRecords" => Some("Batch"),
         "askInSql" => Some("Question"),
+        "createToken" => Some("TokenSpec"),
+        "rotateToken" => Some("Rotation"),
         _ => None,
     }
 }
@@ -31,6 +33,9 @@ pub fn of_answer(route: &Route) -> Option<&'static str> {
         "askInSql" => Some("Rows"),
         "stats" => Some("Stats"),
         "gaps" => Some("Gaps"),
+        "listTokens" => Some("Tokens"),
+        "createToken" | "rotateToken" => Some("NewToken"),
+        "revokeToken" => Some("Token"),
         "live" | "ready" => Some("Health"),
         _ => None,
     }

@@ -1,7 +1,6 @@
 //! `POST sql`: a question in SQL, which can only read.
 
 use axum::response::Response;
-use http::header::CONTENT_TYPE;
 use query::{Answer, QueryError, View};
 use serde::Deserialize;
 
@@ -38,11 +37,7 @@ pub fn sql(mut asked: Asked) -> Answering {
 }
 
 async fn question(asked: &mut Asked) -> Result<String, Problem> {
-    let json = asked.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !json.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
-        let what = "the body is of a form that is not read; send application/json";
-        return Err(Problem::new(Kind::UnsupportedMediaType, what).field("Content-Type"));
-    }
+    body::is_json(&asked.headers)?;
     let body = std::mem::take(asked.body.get_mut());
     let (bytes, _held) = body::collect(body, &asked.headers, &asked.server.config.limits, &asked.server.room).await?;
     let max = asked.server.config.limits.of_queries().text_bytes;

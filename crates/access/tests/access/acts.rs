@@ -141,6 +141,38 @@ fn an_admin_alone_gives_what_reads_nothing() {
     assert_eq!(access.tokens().list().unwrap().len(), 1);
 }
 
+/// What is said before a change is what the change comes to; whatever a token gives, one admin takes it back.
+#[test]
+fn a_change_is_known_before_it_is_made() {
+    let place = Place::new();
+    let access = place.open();
+    let (ann, reader) = (admin("ann"), person("rea", vec![everywhere("reader")]));
+    access.check_token_change(&ann, &give("scorer", "writer"), NOW).unwrap();
+    assert!(access.tokens().list().unwrap().is_empty(), "it is only asked");
+    for (change, by) in [(give("aud", "auditor"), &ann), (give("ann", "writer"), &ann), (give("x", "writer"), &reader)]
+    {
+        let (before, then) = (access.check_token_change(by, &change, NOW), access.change_token(by, &change, NOW));
+        assert_eq!(refusal(before.unwrap_err()), refusal(then.unwrap_err()));
+    }
+    assert!(matches!(
+        access.check_token_change(&ann, &give("", "writer"), NOW),
+        Err(ChangeError::Token(access::TokenError::Spec(_)))
+    ));
+    let spec = TokenSpec { name: "aud".to_owned(), assignment: on_credit("auditor") };
+    let (token, text) = access.tokens().create(spec, "command line", NOW).unwrap();
+    let long = TokenChange::Rotate { token: token.id.clone(), overlap_s: u64::MAX };
+    assert_eq!(refusal(access.check_token_change(&ann, &long, NOW).unwrap_err()), Reason::TakesTwo);
+    assert_eq!(refusal(access.revoke_token(&reader, &token.id, NOW).unwrap_err()), Reason::Policy);
+    assert!(place.who(&access, text.reveal()).is_ok());
+    let revoked = access.revoke_token(&ann, &token.id, NOW).unwrap();
+    assert_eq!(revoked.sheet(None, NOW).state, access::TokenState::Revoked);
+    assert!(place.who(&access, text.reveal()).is_err());
+    assert!(matches!(
+        access.revoke_token(&ann, "0123456789abcdef", NOW),
+        Err(ChangeError::Token(access::TokenError::None(_)))
+    ));
+}
+
 #[test]
 fn two_admins_give_a_role_that_reads() {
     let place = Place::new();

@@ -3,7 +3,7 @@
 use access::{Assignment, Kinds, Names, Role, TokenSpec};
 use query::Span;
 
-use super::{Server, failure, show};
+use super::{Server, show};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::session::Session;
@@ -43,7 +43,8 @@ const AFTER: &str = "\
 Examples:
   onrecord token create credit-api --dir ./server --role writer --trail credit
   onrecord token create 'BaFin 2026-3' --dir ./server --role regulator --trail credit \\
-    --from 2026-03-01 --until 2026-03-31";
+    --from 2026-03-01 --until 2026-03-31
+  onrecord token create scorer --dir https://audit.example.com:7411 --role writer --trail credit";
 
 pub fn run(session: &Session, args: &Args) -> Outcome {
     let now = session.host.now_ns();
@@ -68,8 +69,7 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
         ));
     }
     let spec = TokenSpec { name: args.name.clone(), assignment };
-    let (token, text) = args.server.tokens(session)?.create(spec, "command line", now).map_err(failure)?;
-    show(session, &token, &text, "made the token", None)
+    show(session, &args.server.tokens(session)?.create(spec, now)?, "made the token", None)
 }
 
 fn wrong(error: impl std::fmt::Display) -> Failure {

@@ -147,6 +147,56 @@ fn questions_of_auditors(place: &Place, up: &Up<'_>, auditor: &str, of_server: &
     assert!(place.path("sealed/manifest.json.age").exists() && !place.path("sealed/manifest.json").exists());
 }
 
+/// `token` takes the server's address where it takes its folder, and shows the same.
+#[test]
+fn tokens_are_changed_by_the_server() {
+    let place = Place::new();
+    assert_eq!(place.run(&["init", "served/default"]).code, 0);
+    let admin = token(&place, "admin");
+    let up = Up::start(&place);
+    let of_server = |args: &[&str]| up.run(&admin, &[&["token"][..], args, &["--dir", up.base.as_str()]].concat());
+    let create = ["create", "credit-api", "--role", "writer", "--trail", "default", "--kind", "decision"];
+    let made = of_server(&[&create[..], &["--json"]].concat()).json();
+    let (id, text) = (made["id"].as_str().unwrap(), made["token"].as_str().unwrap());
+    assert!(made["created_by"].as_str().unwrap().starts_with("token:"), "{made}");
+    assert_eq!(up.run_on(text, &["append", &up.base, "-q"], &decision(1)).code, 0);
+    // All of the token will do where its id does.
+    let rotated = of_server(&["rotate", text, "--overlap", "1"]);
+    assert!(rotated.code == 0 && rotated.out.contains("The old secret counts until "), "{}", rotated.told());
+    // The same from both, but for uses that are not written yet.
+    let listed = |run: Run| -> Vec<serde_json::Value> {
+        let lines = run.out.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        lines
+            .map(|mut line| {
+                line["last_used"].take();
+                line
+            })
+            .collect()
+    };
+    let shown = listed(of_server(&["list", "--json"]));
+    assert_eq!(shown, listed(place.run(&["token", "list", "--json", "--dir", "served"])));
+    assert_eq!((&shown[1]["state"], &shown[1]["kinds"]), (&"rotating".into(), &serde_json::json!(["decision"])));
+    let refused = of_server(&["create", "aud", "--role", "auditor", "--trail", "*"]);
+    assert!(refused.code == 3 && refused.err.contains("by one principal alone"), "{}", refused.told());
+    let revoked = of_server(&["revoke", id]);
+    assert!(revoked.code == 0 && revoked.out.contains("of credit-api"), "{}", revoked.told());
+    assert_eq!(up.run_on(text, &["append", &up.base, "-q"], &decision(2)).code, 3);
+    for none in ["0123456789abcdef", "../../metrics"] {
+        assert_eq!(of_server(&["revoke", none]).code, 1, "{none}");
+    }
+    place.write(
+        "expectations.toml",
+        "[principals]\nclerk = { groups = [\"x\"] }\n[[expect]]\nprincipal = \"clerk\"\npermitted = []\n",
+    );
+    let folder_alone = up.run(&admin, &["access", "test", "expectations.toml", "--dir", &up.base]);
+    assert!(
+        folder_alone.code == 2 && folder_alone.err.contains("works on its folder alone"),
+        "{}",
+        folder_alone.told()
+    );
+    assert_eq!(up.end(), 0);
+}
+
 #[test]
 fn what_does_not_work_on_a_server_says_so() {
     let place = Place::new();

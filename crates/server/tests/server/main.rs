@@ -17,4 +17,5 @@ mod refusals;
 mod stalled;
 mod story;
 mod tls;
+mod tokens;
 mod who;

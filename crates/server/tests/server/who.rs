@@ -35,10 +35,19 @@ const GRANTED: [(&str, &[&str]); 8] = [
 ];
 
 /// What each role may ask of the server as a whole, where its trails are all there are.
-const OF_SERVER: [(&str, &[&str]); 2] = [("auditor", &["metrics"]), ("admin", &["metrics"])];
+const OF_SERVER: [(&str, &[&str]); 2] = [("auditor", &["metrics"]), ("admin", &["metrics", "manage-tokens"])];
 
-fn path_of(route: &Route, trail: &str) -> String {
+/// What is asked about.
+struct Asked {
+    /// A checkpoint of the trail.
+    checkpoint: String,
+    /// The id of a token that nobody asks with.
+    token: String,
+}
+
+fn path_of(route: &Route, trail: &str, about: &Asked) -> String {
     let path = route.path.replace("{trail}", trail).replace("{id}", "0").replace("{*tile}", "0/000.p/1");
+    let path = path.replace("{token}", &about.token);
     let question = match route.about.id {
         "compareGroups" => "?by=model.name&outcome=inputs.income%20%3E%2042000",
         "drawSample" => "?nonce=4%202%206",
@@ -53,9 +62,9 @@ async fn ask(
     trail: &str,
     token: Option<&str>,
     purpose: bool,
-    checkpoint: &str,
+    about: &Asked,
 ) -> (u16, serde_json::Value) {
-    let request = up.client.request(route.method.clone(), format!("{}{}", up.base, path_of(route, trail)));
+    let request = up.client.request(route.method.clone(), format!("{}{}", up.base, path_of(route, trail, about)));
     let request = match token {
         Some(token) => request.bearer_auth(token),
         None => request,
@@ -63,9 +72,11 @@ async fn ask(
     let request = if purpose { request.header(server::PURPOSE, "complaint 17") } else { request };
     let request = match (route.about.id, &route.method) {
         ("appendRecords", _) => request.header("content-type", "application/json").body(decision(1)),
-        ("drawSample", _) => request.body(checkpoint.to_owned()),
+        ("drawSample", _) => request.body(about.checkpoint.clone()),
         ("reconcileCounts", _) => request.body("model,time,count\ncredit-risk,2026-11-01,1\n"),
         ("exportRecords", _) => request,
+        ("createToken", _) => request.json(&json!({"name": "scorer", "role": "writer", "trails": ["mine"]})),
+        ("rotateToken", _) => request.json(&json!({"overlap_s": 60})),
         (_, &Method::POST) => request.json(&json!({"query": "SELECT count(*) AS n FROM events"})),
         _ => request,
     };
@@ -77,28 +88,28 @@ async fn nothing_is_answered_that_is_not_granted() {
     let place = Place::with(&["mine", "other"]);
     let tokens: Vec<(&str, String)> = GRANTED.iter().map(|(role, _)| (*role, place.token(role, "mine"))).collect();
     let everywhere: Vec<(&str, String)> = GRANTED.iter().map(|(role, _)| (*role, place.token(role, "*"))).collect();
-    let writer = place.token("writer", "*");
+    let (writer, spare) = (place.token("writer", "*"), place.token("writer", "mine"));
     let up = place.up().await;
     for trail in ["mine", "other"] {
         assert_eq!(up.append(trail, &writer, decision(0)).await.status(), 200);
     }
     crate::place::until("the seal", async || (place.snapshot("mine").sealed() > 0).then_some(())).await;
-    let checkpoint = place.checkpoint("mine");
+    let about = Asked { checkpoint: place.checkpoint("mine"), token: spare.split('_').nth(1).unwrap().to_owned() };
     let mut granted = 0;
     for (nth, route) in ROUTES.iter().enumerate() {
         let Need::Permission(permission) = route.need else { continue };
         let name = permission.name();
         // Another one each time: one that is tried too often is told to wait.
         let unknown = format!("onr_{nth:016x}_{nth:064x}");
-        let (status, told) = ask(&up, route, "mine", None, true, &checkpoint).await;
+        let (status, told) = ask(&up, route, "mine", None, true, &about).await;
         assert_eq!((status, &told["type"]), (401, &"urn:onrecord:problem:unauthenticated".into()), "{}", route.path);
-        assert_eq!(ask(&up, route, "mine", Some(&unknown), true, &checkpoint).await.0, 401, "{}", route.path);
+        assert_eq!(ask(&up, route, "mine", Some(&unknown), true, &about).await.0, 401, "{}", route.path);
         for ((role, may), (_, token)) in GRANTED.iter().zip(if route.of_trail() { &tokens } else { &everywhere }) {
             let may = match route.of_trail() {
                 true => may.contains(&name),
                 false => OF_SERVER.iter().any(|(known, may)| known == role && may.contains(&name)),
             };
-            let (status, told) = ask(&up, route, "mine", Some(token), true, &checkpoint).await;
+            let (status, told) = ask(&up, route, "mine", Some(token), true, &about).await;
             let what = format!("{role} {} {}: {told}", route.method, route.path);
             match (may, *role, name) {
                 // It may append, and a decision is not what it may append.
@@ -113,12 +124,12 @@ async fn nothing_is_answered_that_is_not_granted() {
                 continue;
             }
             // Another trail, and one that is not there, are the same to who reaches neither.
-            let (status, other) = ask(&up, route, "other", Some(token), true, &checkpoint).await;
-            let (none, nowhere) = ask(&up, route, "nowhere", Some(token), true, &checkpoint).await;
+            let (status, other) = ask(&up, route, "other", Some(token), true, &about).await;
+            let (none, nowhere) = ask(&up, route, "nowhere", Some(token), true, &about).await;
             assert_eq!((status, none), (404, 404), "{role} {} {}: {other}", route.method, route.path);
             assert_eq!(other, nowhere);
             if *role == "investigator" && may {
-                let (status, told) = ask(&up, route, "mine", Some(token), false, &checkpoint).await;
+                let (status, told) = ask(&up, route, "mine", Some(token), false, &about).await;
                 assert_eq!((status, &told["field"]), (403, &"onrecord-purpose".into()), "{what}");
             }
         }
