@@ -31,6 +31,9 @@ pub struct Rows {
     out: Vec<u8>,
 }
 
+/// A row: its number, from 1, and its bytes or why there are none.
+pub type Row<'a> = (u64, Result<&'a [u8], Fault>);
+
 enum From {
     Ipc(Box<Batches>),
     Parquet(Box<ParquetRecordBatchReader>),
@@ -73,7 +76,7 @@ impl Rows {
         Rows::of(from, row_max)
     }
 
-    /// All rows together may take so much.
+    /// All rows together may take so much, and so may the messages that they come in.
     pub fn within(&mut self, max: u64) {
         self.left = max;
         if let From::Ipc(batches) = &mut self.from {
@@ -81,9 +84,8 @@ impl Rows {
         }
     }
 
-    /// The number of the next row, from 1, and its bytes or why there are none. An error is one of the bytes, or that
-    /// the rows take more than they may.
-    pub fn next(&mut self) -> io::Result<Option<(u64, Result<&[u8], Fault>)>> {
+    /// The next row. An error is one of the bytes, or that the rows take more than they may.
+    pub fn next(&mut self) -> io::Result<Option<Row<'_>>> {
         loop {
             if let Some(batch) = self.batch.as_ref().filter(|batch| self.at < batch.num_rows()) {
                 let row = self.at;
