@@ -128,6 +128,8 @@ async fn answers_that_wait_have_a_bound() {
     }
     let (status, told) = body(up.get(path, &auditor).await).await;
     assert_eq!((status, &told["type"]), (503, &"urn:onrecord:problem:busy".into()), "{told}");
+    // Who reads slowly is in the way of no append.
+    assert_eq!(up.append("default", &writer, decision(1)).await.status(), 200);
     drop(lines);
     until("room again", async || (up.get(path, &auditor).await.status() == 200).then_some(())).await;
     up.down().await;
