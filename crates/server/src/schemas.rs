@@ -18,6 +18,7 @@ pub fn of_body(route: &Route) -> Option<&'static str> {
     match route.about.id {
         "appendRecords" => Some("Batch"),
         "askInSql" => Some("Question"),
+        "reconcileCounts" => Some("PrometheusResult"),
         _ => None,
     }
 }
@@ -31,6 +32,11 @@ pub fn of_answer(route: &Route) -> Option<&'static str> {
         "askInSql" => Some("Rows"),
         "stats" => Some("Stats"),
         "gaps" => Some("Gaps"),
+        "compareGroups" => Some("Groups"),
+        "drawSample" => Some("Certificate"),
+        "reconcileCounts" => Some("Reconciled"),
+        "whoAmI" => Some("Me"),
+        "logOut" => Some("LoggedOut"),
         "live" | "ready" => Some("Health"),
         _ => None,
     }
