@@ -53,7 +53,7 @@ impl Exported {
             files: manifest.files.len() + 2,
             bytes: manifest.files.iter().map(|file| file.bytes).sum(),
             parts: manifest.parts.clone(),
-            counts: manifest.evidence.counts.clone(),
+            counts: manifest.evidence.counts,
         }
     }
 }

@@ -103,6 +103,9 @@ async fn answer(mut reading: Reading, order: Order, turn: OwnedSemaphorePermit, 
         let mut wanted = |_, _| if outlet.is_closed() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         let staged = export::stage(&host, &view, order, &mut wanted);
         drop(view);
+        if matches!(staged, Err(ExportError::Unwanted)) {
+            return;
+        }
         let staged = staged.map_err(Problem::from).and_then(|staged| Ok((summary(&staged)?, staged)));
         // Whoever asked may have gone away.
         match staged {

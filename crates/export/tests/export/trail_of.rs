@@ -88,7 +88,8 @@ impl Trail {
     pub fn append_large(&self, count: u64, bytes: usize) {
         let keys = KeyFolder(self.temp.path().join("keys"));
         let writer = Writer::open(&self.host, &self.folder, &keys, options()).unwrap();
-        let text = format!(r#"{{"kind":"config","context":{{"text":"{}"}}}}"#, "x".repeat(bytes));
+        let texts = vec!["x".repeat(bytes / 4); 4];
+        let text = serde_json::json!({"kind": "config", "context": {"texts": texts}}).to_string();
         for _ in 0..count {
             let record = JsonParser::new(record::Limits::DEFAULT).parse(text.as_bytes()).unwrap();
             assert!(matches!(writer.append(vec![record], Intake::Import).unwrap()[..], [Outcome::Kept(_)]));
