@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -176,6 +177,19 @@ impl DurableFile {
         })
     }
 
+    /// As [`DurableFile::allocate`], and an error where the file system cannot reserve: for a file that is mapped into
+    /// memory, where a write that finds the disk full is a signal that ends the process.
+    ///
+    /// # Errors
+    /// [`FileError::Io`]: `ENOSPC`, `EOPNOTSUPP` among them; part of the range may then be reserved.
+    pub fn reserve(&self, offset: u64, len: u64) -> Result<(), FileError> {
+        let end = offset.saturating_add(len);
+        let reserve = || rustix::fs::fallocate(&self.file, rustix::fs::FallocateFlags::empty(), offset, len);
+        self.host.call(self.step, Operation::Allocate, &self.path, || {
+            self.host.logged(Doing::Reserve(&self.file, end), || Ok(rustix::io::retry_on_intr(reserve)?))
+        })
+    }
+
     /// Cuts the file to `len` bytes, or extends it with zeros. Durable after a sync.
     ///
     /// # Errors
@@ -219,6 +233,24 @@ impl DurableFile {
         if taken { Ok(()) } else { Err(FileError::Locked { path: self.path.clone() }) }
     }
 
+    /// Takes the exclusive lock of this file for the process (`fcntl`), and not for the handle: a child that is forked
+    /// does not share it, so it is free once the process is gone, whatever its children do. Within one process it
+    /// excludes nobody, and it is lost as soon as the process closes any handle of the file.
+    ///
+    /// # Errors
+    /// [`FileError::Locked`] when another process holds it; else [`FileError::Io`].
+    pub fn try_lock_for_process(&self) -> Result<(), FileError> {
+        let operation = rustix::fs::FlockOperation::NonBlockingLockExclusive;
+        let lock = || rustix::fs::fcntl_lock(&self.file, operation);
+        let taken =
+            self.host.call(self.step, Operation::Lock, &self.path, || match rustix::io::retry_on_intr(lock) {
+                Ok(()) => Ok(true),
+                Err(Errno::AGAIN | Errno::ACCESS) => Ok(false),
+                Err(error) => Err(error.into()),
+            })?;
+        if taken { Ok(()) } else { Err(FileError::Locked { path: self.path.clone() }) }
+    }
+
     /// Takes the lock beside others who share it, for as long as this handle is open; waits while one holds it alone.
     ///
     /// # Errors
@@ -237,5 +269,12 @@ impl DurableFile {
     #[must_use]
     pub fn into_appender(self, offset: u64) -> Appender {
         Appender::new(self, offset)
+    }
+}
+
+impl AsRawFd for DurableFile {
+    /// For mapping it into memory. What is written through a mapping passes by the fault points.
+    fn as_raw_fd(&self) -> RawFd {
+        self.file.as_raw_fd()
     }
 }

@@ -76,6 +76,16 @@ impl Host {
         self.call(step, Operation::Remove, path, || self.logged(Doing::Remove(path), remove))
     }
 
+    /// Removes the folder `path`, which must be empty. Durable after [`Host::sync_dir`] of the folder above.
+    ///
+    /// # Errors
+    /// As [`Host::remove`]; `ENOTEMPTY` when something is in it.
+    pub fn remove_dir(&self, path: impl AsRef<Path>, step: &'static str) -> Result<(), FileError> {
+        let path = path.as_ref();
+        let remove = || std::fs::remove_dir(path);
+        self.call(step, Operation::Remove, path, || self.logged(Doing::Remove(path), remove))
+    }
+
     /// The paths in folder `path`, sorted by name.
     ///
     /// # Errors

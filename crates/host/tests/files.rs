@@ -111,6 +111,48 @@ fn a_file_is_locked_once_and_free_again_when_it_is_closed() {
 }
 
 #[test]
+fn space_is_reserved_or_it_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("f");
+    let file = Host::system().create_new(&path, STEP).unwrap();
+    file.reserve(0, 8192).unwrap();
+    assert_eq!(file.len().unwrap(), 8192);
+    let host = struck_by(FaultTable::one("checkpoint.allocate", 1, Fault::FailBefore(28)));
+    let error = host.open_rw(&path, STEP).unwrap().reserve(8192, 8192).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(28));
+}
+
+/// The lock of a process is not one of a handle: another process finds it taken, until this one closes the file.
+#[test]
+fn a_lock_for_the_process_keeps_other_processes_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lock");
+    let file = Host::system().create_new(&path, STEP).unwrap();
+    file.try_lock_for_process().unwrap();
+    let other = |code: &str| {
+        let script = "import fcntl,sys\nf=open(sys.argv[1],'r+')\n\ntry: fcntl.lockf(f,fcntl.LOCK_EX|fcntl.LOCK_NB)\n\
+                      except OSError: sys.exit(7)";
+        let status = Command::new("python3").args(["-c", script]).arg(&path).status().unwrap();
+        assert_eq!(status.code().unwrap().to_string(), code);
+    };
+    other("7");
+    drop(file);
+    other("0");
+}
+
+#[test]
+fn a_folder_goes_when_it_is_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    let (host, inner) = (Host::system(), folder.path().join("inner"));
+    host.create_dir_all(&inner, STEP).unwrap();
+    host.put_new(inner.join("file"), b"", STEP).unwrap();
+    assert!(host.remove_dir(&inner, STEP).is_err());
+    host.remove(inner.join("file"), STEP).unwrap();
+    host.remove_dir(&inner, STEP).unwrap();
+    assert!(!inner.exists());
+}
+
+#[test]
 fn allocated_space_reads_as_zeros_and_an_appender_writes_front_to_back() {
     let folder = tempfile::tempdir().unwrap();
     let host = Host::system();

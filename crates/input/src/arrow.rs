@@ -17,6 +17,9 @@ use arrow_schema::{DataType, Field};
 /// What a file begins with, where a stream begins with its first message.
 const MAGIC: [u8; 8] = *b"ARROW1\0\0";
 
+/// Words between the magic of a file and its first message.
+const PADDING_WORDS_MAX: usize = 32;
+
 /// What stands before a message, since a length alone was not aligned.
 const CONTINUATION: [u8; 4] = [0xff; 4];
 
@@ -191,14 +194,25 @@ impl Batches {
             if self.word()?.is_none_or(|rest| rest != MAGIC[4..]) {
                 return fault("it begins like an Arrow file, and is none");
             }
-            let Some(first) = self.word()? else { return fault("it ends behind its first bytes") };
-            word = first;
+            word = self.behind_padding()?;
         }
         if word == CONTINUATION {
             let Some(length) = self.word()? else { return fault("it ends inside a message") };
             word = length;
         }
         Ok(Some(u32::from_le_bytes(word)).filter(|length| *length > 0))
+    }
+
+    /// The first word behind a file's magic. The format pads to 8 bytes, and writers to whatever they align by.
+    fn behind_padding(&mut self) -> Result<[u8; 4], Stop> {
+        for _ in 0..PADDING_WORDS_MAX {
+            match self.word()? {
+                Some([0, 0, 0, 0]) => {}
+                Some(word) => return Ok(word),
+                None => break,
+            }
+        }
+        fault("there is nothing behind its first bytes")
     }
 
     /// Four bytes; nothing if there are none.

@@ -33,7 +33,7 @@ impl View {
     /// The search that finds, for whoever sees everything, the records that `search` finds here.
     ///
     /// # Errors
-    /// As of [`View::repeatable_predicate`].
+    /// [`QueryError::Hidden`] if there is none: it reads what is masked here, or other records than the one it judges.
     pub fn repeatable(&self, search: &Search) -> Result<Search, QueryError> {
         if self.policy.is_open() {
             return Ok(search.clone());

@@ -284,7 +284,6 @@ const RECONCILE: About = About {
         "The report",
         r#"{"verdict":"agree","by":"hour","rows":[],"unnamed":0,"erased":0,"bad_rows":[],"bad_rows_count":0}"#,
     )],
-    ..NONE
 };
 
 const EXPORT: About = About {

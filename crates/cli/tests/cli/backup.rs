@@ -33,7 +33,7 @@ fn a_backup_is_tried_out_beside_the_trail() {
     assert_eq!(restored.code, 0, "{}{}", restored.out, restored.err);
     assert!(restored.out.contains("restored to drill") && restored.out.contains("VALID"), "{}", restored.out);
     let found = with("drill-keys", &["search", "drill", "--limit", "100", "--format", "json"]);
-    assert_eq!(found.out.lines().count(), 40, "{}", found.out);
+    assert_eq!(found.out.lines().filter(|line| line.starts_with('{')).count(), 40, "{}", found.out);
     // The trail goes on, and the next backup copies what is new.
     append(&place, 40..45);
     let again = ran(&place, &["backup", "trail", "-o", "backup", "--keys", "vault", "--json"]);

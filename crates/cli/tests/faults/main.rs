@@ -54,8 +54,10 @@ fn hunt(of: &str, base: &Place) {
     let mut faults = Strace::clean(&base.copy()).faults();
     let all = faults.len();
     if !long() {
-        // Spread over calls, visits and what goes wrong, and the same ones each time.
-        faults = (0..24).map(|n| faults[n * 7_919 % all].clone()).collect();
+        // Spread over calls and visits, some that kill and some that fail, and the same ones each time.
+        let (kills, fails): (Vec<Fault>, Vec<Fault>) = faults.into_iter().partition(Fault::kills);
+        let spread = |of: &[Fault], n: usize| (0..n).map(|at| of[at * of.len() / n].clone()).collect::<Vec<_>>();
+        faults = [spread(&kills, 8), spread(&fails, 16)].concat();
     }
     println!("{of}: {} of {all} faults", faults.len());
     let (tally, next) = (Tally::default(), AtomicUsize::new(0));

@@ -72,8 +72,9 @@ fn a_full_lake_fills_the_journal_up_to_its_limit_and_no_further() {
     let fixture = Fixture::new();
     let full = std::sync::Arc::new(Full { points: &["parquet.write", "delta.write"], on: true.into() });
     let host = Host::builder().faults(full.clone()).build();
+    // Imports get a quarter of it.
     let options =
-        Options { settle_every: std::time::Duration::from_millis(20), backlog_bytes_max: 64 << 10, ..by_hand() };
+        Options { settle_every: std::time::Duration::from_millis(20), backlog_bytes_max: 256 << 10, ..by_hand() };
     let writer = fixture.open_as(&host, options).unwrap();
     let mut told = Told::default();
     let mut at = 0;
