@@ -53,8 +53,9 @@ pub struct Batches {
     ended: bool,
     /// What all messages may still take, unpacked.
     left: u64,
-    /// What each dictionary takes that is known so far.
+    /// What each dictionary takes that is known so far, and all of them.
     dictionaries: BTreeMap<i64, u64>,
+    dictionaries_bytes: u64,
 }
 
 /// Why there is no next batch.
@@ -94,6 +95,7 @@ impl Batches {
             ended: false,
             left: u64::MAX,
             dictionaries: BTreeMap::new(),
+            dictionaries_bytes: 0,
         }
     }
 
@@ -180,8 +182,12 @@ impl Batches {
         }
         let Some(dictionary) = dictionary else { return Ok(()) };
         let known = self.dictionaries.entry(dictionary.id()).or_default();
-        *known = unpacked.saturating_add(if dictionary.isDelta() { *known } else { 0 });
-        if self.dictionaries.values().sum::<u64>() > DICTIONARIES_BYTES_MAX {
+        if !dictionary.isDelta() {
+            self.dictionaries_bytes -= std::mem::take(known);
+        }
+        *known += unpacked;
+        self.dictionaries_bytes += unpacked;
+        if self.dictionaries_bytes > DICTIONARIES_BYTES_MAX {
             return fault(format!("its dictionaries take more than the limit of {DICTIONARIES_BYTES_MAX} bytes"));
         }
         Ok(())
