@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::ValueEnum as _;
-use export::{AGE, ExportError, Order, Recipient, RowFormat, Summary, UnpackError};
+use export::{AGE, Expected, ExportError, Order, Recipient, RowFormat, Summary, UnpackError};
 use query::Search;
 
 use crate::exit::Exit;
@@ -155,7 +155,12 @@ fn of_server(session: &Session, args: &Args, remote: &Remote) -> Result<Summary,
         query.push(("recipients", recipients.join(",")));
     }
     let (summary, tar) = remote.export(&query)?;
-    export::unpack(&session.host, tar, &args.output, &summary.manifest_sha256)?;
+    let expected = Expected {
+        manifest_sha256: &summary.manifest_sha256,
+        files: summary.files,
+        encrypted: !args.recipients.is_empty(),
+    };
+    export::unpack(&session.host, tar, &args.output, expected)?;
     Ok(summary)
 }
 

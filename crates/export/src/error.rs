@@ -26,6 +26,9 @@ pub enum ExportError {
         /// Bytes that it may have.
         max: u64,
     },
+    /// Whoever asked for it wants it no more.
+    #[error("nobody waits for the export any more, so it was not made")]
+    Unwanted,
     /// The stored record is not the one that was sealed (T1).
     #[error("record {index} is not the one that was sealed, or is not here; run verify on the trail")]
     Changed {
@@ -74,6 +77,12 @@ pub enum UnpackError {
     /// A file came twice.
     #[error("what came holds {0} twice, so nothing of it was kept; is it an OnRecord server?")]
     Twice(String),
+    /// A file is in clear, where it was to be encrypted.
+    #[error("what came holds {0} in clear, though it was to be encrypted to recipients, so nothing of it was kept")]
+    Clear(String),
+    /// A file is encrypted, where nobody was named whom it is for.
+    #[error("what came holds {0}, encrypted, though to nobody who was named, so nothing of it was kept")]
+    Encrypted(String),
     /// It is longer than any export.
     #[error("what came is longer than {max} bytes, so nothing of it was kept; export parts, with --since and --until")]
     TooLarge {

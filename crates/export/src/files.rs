@@ -20,6 +20,9 @@ use crate::sealed::{File, Seal};
 use crate::spool::Spool;
 use crate::write::Order;
 
+/// Bytes of records whose rows are not written yet, about: their rows are made of these, and are in memory beside them.
+const BATCH_BYTES: usize = 8 << 20;
+
 /// A file that is being written, digested on the way.
 type Out = Digesting<File>;
 
@@ -37,8 +40,9 @@ pub(crate) struct Files<'a> {
     rows_bytes: u64,
     records: Out,
     rows: Option<Rows<Out>>,
-    /// Records whose rows are not written yet.
+    /// Records whose rows are not written yet, and their bytes.
     batch: Vec<Disclosed>,
+    batch_bytes: usize,
     in_file: u64,
     written: Written,
 }
@@ -91,6 +95,7 @@ impl<'a> Files<'a> {
             records,
             rows: None,
             batch,
+            batch_bytes: 0,
             in_file: 0,
             written,
         };
@@ -118,9 +123,7 @@ impl<'a> Files<'a> {
     pub(crate) fn take(&mut self, item: &[u8], record: Disclosed, is_row: bool) -> Result<(), ExportError> {
         framed::write(&mut self.records, item).map_err(|error| self.cannot(RECORDS, error))?;
         self.written.records += 1;
-        if self.records.bytes.max(self.rows_bytes) > self.bytes_max {
-            return Err(ExportError::TooLarge { max: self.bytes_max });
-        }
+        self.check_bytes()?;
         if !is_row {
             return Ok(());
         }
@@ -129,9 +132,20 @@ impl<'a> Files<'a> {
             seen.map_err(|_| ExportError::Changed { index: record.index })?;
         }
         self.batch.push(record);
+        self.batch_bytes += item.len();
         // A file that is full is closed once there is a row for the next.
         let room = Some(self.file_rows - self.in_file).filter(|room| *room > 0).unwrap_or(self.file_rows);
-        if self.batch.len() == BATCH_ROWS || self.batch.len() as u64 == room { self.write_rows() } else { Ok(()) }
+        let is_full = self.batch.len() == BATCH_ROWS || self.batch_bytes >= BATCH_BYTES;
+        if is_full || self.batch.len() as u64 == room { self.write_rows() } else { Ok(()) }
+    }
+
+    /// The file that is open counts as well.
+    fn check_bytes(&self) -> Result<(), ExportError> {
+        let rows = self.rows_bytes + self.rows.as_ref().map_or(0, Rows::bytes);
+        if self.records.bytes.max(rows) > self.bytes_max {
+            return Err(ExportError::TooLarge { max: self.bytes_max });
+        }
+        Ok(())
     }
 
     fn write_rows(&mut self) -> Result<(), ExportError> {
@@ -154,7 +168,8 @@ impl<'a> Files<'a> {
         self.in_file += self.batch.len() as u64;
         self.written.rows += self.batch.len() as u64;
         self.batch.clear();
-        Ok(())
+        self.batch_bytes = 0;
+        self.check_bytes()
     }
 
     fn close(&mut self) -> Result<(), ExportError> {
@@ -173,6 +188,7 @@ impl<'a> Files<'a> {
     pub(crate) fn finish(mut self, snapshot: &Snapshot, spool: &Spool, size: u64) -> Result<Written, ExportError> {
         self.write_rows()?;
         self.close()?;
+        self.check_bytes()?;
         let mut hashes = Digesting::new(self.seal.create(self.host, &self.folder, HASHES)?);
         let mut failed = None;
         let proved = Prover::new(snapshot.entries(), size).shared(spool.indices(), &mut |hash| {

@@ -52,7 +52,7 @@ pub use framed::reread;
 pub use manifest::{
     ColumnEntry, FileEntry, Filter, HASHES, MANIFEST, Manifest, ManifestError, RECORDS, RowFormat, SUM,
 };
-pub use package::{Staged, Summary, can_be_written, stage, unpack};
+pub use package::{Expected, Staged, Summary, can_be_written, stage, unpack};
 pub use report::Report;
 pub use sealed::{AGE, Recipient};
 pub use verify::{Outside, verify};

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Read, Write};
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use host::Host;
@@ -65,14 +66,22 @@ pub struct Staged {
     exported: Exported,
 }
 
-/// Makes an export to be handed over.
-pub fn stage(host: &Host, view: &View, order: Order) -> Result<Staged, ExportError> {
+/// Makes an export to be handed over. `progress` is called with records done and in all, and ends it with a break.
+///
+/// # Errors
+/// [`ExportError::Unwanted`] after a break.
+pub fn stage(
+    host: &Host,
+    view: &View,
+    order: Order,
+    progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+) -> Result<Staged, ExportError> {
     let plan = Plan::of(host, view, order)?;
     let folder = tempfile::Builder::new().prefix("onrecord-export-").tempdir();
     let folder = folder
         .map_err(|error| ExportError::Write { path: std::env::temp_dir(), cause: format!("{error}; set TMPDIR") })?;
     let seal = if plan.order.recipients.is_empty() { Seal::scratch() } else { Seal::new(&plan.order.recipients) };
-    let exported = plan.fill(host, view, &seal, folder.path(), &mut |_, _| {})?;
+    let exported = plan.fill(host, view, &seal, folder.path(), progress)?;
     Ok(Staged { folder, seal, exported })
 }
 
@@ -150,26 +159,43 @@ pub fn can_be_written(target: &Path) -> Result<(), UnpackError> {
     if is_free(target) { Ok(()) } else { Err(UnpackError::Taken(target.to_owned())) }
 }
 
+/// What an export that comes has to be: as it was asked for, and as whoever made it told.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected<'a> {
+    /// SHA-256 of its manifest, hexadecimal.
+    pub manifest_sha256: &'a str,
+    /// Its files, as of [`Summary::files`].
+    pub files: usize,
+    /// Whether it was asked to be encrypted to recipients. Whoever made it does not get to choose.
+    pub encrypted: bool,
+}
+
 /// Unpacks what [`Staged::pack`] wrote to the folder `target`, which must not be there or be empty. Nothing stands there
-/// before all of it has come, and, if it is not encrypted, has been checked: `digest` is its manifest's, as whoever made it told
-/// it. No name leads anywhere else (T24).
-pub fn unpack(host: &Host, tar: impl Read, target: &Path, digest: &str) -> Result<(), UnpackError> {
+/// before all of it has come, and, if it is not encrypted, has been checked. No name leads anywhere else (T24).
+pub fn unpack(host: &Host, tar: impl Read, target: &Path, expected: Expected<'_>) -> Result<(), UnpackError> {
     can_be_written(target)?;
     host.create_dir_all(parent(target), "export")?;
     let temporary = Temporary::beside(target)
         .map_err(|error| UnpackError::Write { path: target.to_owned(), cause: error.to_string() })?;
     let folder = temporary.path();
-    unpack_files(host, tar, &folder)?;
+    let came = unpack_files(host, tar, &folder, expected.encrypted)?;
+    if came != expected.files {
+        return Err(UnpackError::Unsound(format!("{came} files came of {}", expected.files)));
+    }
     // What is encrypted is for its recipients to check.
-    if is_export(&folder) {
-        read_back(host, &folder, digest).map_err(UnpackError::Unsound)?;
-    } else if !folder.join(format!("{MANIFEST}{AGE}")).is_file() {
+    let is_whole =
+        if expected.encrypted { folder.join(format!("{MANIFEST}{AGE}")).is_file() } else { is_export(&folder) };
+    if !is_whole {
         return Err(UnpackError::Unsound("there is no manifest in it".to_owned()));
+    }
+    if !expected.encrypted {
+        read_back(host, &folder, expected.manifest_sha256).map_err(UnpackError::Unsound)?;
     }
     Ok(temporary.replace(host, target)?)
 }
 
-fn unpack_files(host: &Host, tar: impl Read, folder: &Path) -> Result<(), UnpackError> {
+/// Unpacks to a folder, and says how many files there were.
+fn unpack_files(host: &Host, tar: impl Read, folder: &Path, encrypted: bool) -> Result<usize, UnpackError> {
     let broken = |error: io::Error| UnpackError::Stream(error.to_string());
     let mut archive = Archive::new(tar);
     let (mut known, mut total) = (BTreeSet::new(), 0u64);
@@ -180,6 +206,11 @@ fn unpack_files(host: &Host, tar: impl Read, folder: &Path) -> Result<(), Unpack
         let is_file = Manifest::is_file(name.strip_suffix(AGE).unwrap_or(&name));
         if entry.header().entry_type() != EntryType::Regular || !is_file || known.len() > FILES_MAX {
             return Err(UnpackError::Foreign(name.chars().take(200).collect()));
+        }
+        match (name.ends_with(AGE), encrypted) {
+            (false, true) => return Err(UnpackError::Clear(name)),
+            (true, false) => return Err(UnpackError::Encrypted(name)),
+            _ => {}
         }
         if !known.insert(name.clone()) {
             return Err(UnpackError::Twice(name));
@@ -197,7 +228,7 @@ fn unpack_files(host: &Host, tar: impl Read, folder: &Path) -> Result<(), Unpack
     }
     // Whatever stands behind the end, and that there is an end.
     io::copy(&mut archive.into_inner().take(1 << 20), &mut io::sink()).map_err(broken)?;
-    Ok(())
+    Ok(known.len())
 }
 
 /// As [`io::copy`], with an error that tells which side it was.
@@ -237,6 +268,11 @@ mod tests {
         out.into_inner().unwrap()
     }
 
+    fn unpacked(tar: &[u8], target: &Path, files: usize, encrypted: bool) -> UnpackError {
+        let expected = Expected { manifest_sha256: "", files, encrypted };
+        unpack(&Host::system(), tar, target, expected).unwrap_err()
+    }
+
     /// T24: nothing that comes from elsewhere is written but files of an export, and nothing is left of what is not one.
     #[test]
     fn nothing_is_unpacked_outside_of_the_folder_nor_left_in_it() {
@@ -264,22 +300,47 @@ mod tests {
             ("hashes", EntryType::GNUSparse),
         ] {
             let bytes = tar(&[("records.cbor", regular, b"x"), (name, kind, b"x")]);
-            let error = unpack(&Host::system(), &*bytes, &target, "").unwrap_err();
+            let error = unpacked(&bytes, &target, 2, false);
             assert!(matches!(error, UnpackError::Foreign(_)), "{name} {kind:?}: {error}");
             assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0, "{name}");
         }
         let twice = tar(&[("hashes", regular, b"x"), ("hashes", regular, b"y")]);
-        assert!(matches!(unpack(&Host::system(), &*twice, &target, ""), Err(UnpackError::Twice(_))));
+        assert!(matches!(unpacked(&twice, &target, 2, false), UnpackError::Twice(_)));
         for whole in [tar(&[("hashes", regular, b"x")]), tar(&[]), tar(&[("manifest.json", regular, b"{}")])] {
-            let error = unpack(&Host::system(), &*whole, &target, "").unwrap_err();
-            assert!(matches!(error, UnpackError::Unsound(_)), "{error}");
+            for files in 0..3 {
+                let error = unpacked(&whole, &target, files, false);
+                assert!(matches!(error, UnpackError::Unsound(_)), "{error}");
+            }
         }
         let cut = tar(&[("records.cbor", regular, &[7; 5_000])]);
-        assert!(matches!(unpack(&Host::system(), &cut[..2_000], &target, ""), Err(UnpackError::Stream(_))));
-        assert!(matches!(unpack(&Host::system(), &[1u8; 2_000][..], &target, ""), Err(UnpackError::Stream(_))));
+        assert!(matches!(unpacked(&cut[..2_000], &target, 1, false), UnpackError::Stream(_)));
+        assert!(matches!(unpacked(&[1; 2_000], &target, 1, false), UnpackError::Stream(_)));
         assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
         std::fs::create_dir(&target).unwrap();
         std::fs::write(target.join("mine"), "x").unwrap();
-        assert!(matches!(unpack(&Host::system(), &*twice, &target, ""), Err(UnpackError::Taken(_))));
+        assert!(matches!(unpacked(&twice, &target, 2, false), UnpackError::Taken(_)));
+    }
+
+    /// T24: whether what comes is encrypted is for who asked to say, and how much there is for the one who made it.
+    #[test]
+    fn nothing_is_unpacked_in_clear_that_was_to_be_encrypted_nor_the_other_way() {
+        let place = tempfile::tempdir().unwrap();
+        let target = place.path().join("out");
+        let regular = EntryType::Regular;
+        let sealed = tar(&[("manifest.json.age", regular, b"x"), ("hashes.age", regular, b"y")]);
+        let part = tar(&[("manifest.json.age", regular, b"x"), ("hashes", regular, b"y")]);
+        let clear = tar(&[("manifest.json", regular, b"{}")]);
+        assert!(
+            matches!(unpacked(&sealed, &target, 2, false), UnpackError::Encrypted(name) if name == "manifest.json.age")
+        );
+        assert!(matches!(unpacked(&part, &target, 2, true), UnpackError::Clear(name) if name == "hashes"));
+        assert!(matches!(unpacked(&clear, &target, 1, true), UnpackError::Clear(name) if name == "manifest.json"));
+        for files in [1, 3] {
+            assert!(matches!(unpacked(&sealed, &target, files, true), UnpackError::Unsound(_)));
+        }
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+        let expected = Expected { manifest_sha256: "", files: 2, encrypted: true };
+        unpack(&Host::system(), &*sealed, &target, expected).unwrap();
+        assert_eq!(std::fs::read(target.join("hashes.age")).unwrap(), b"y");
     }
 }

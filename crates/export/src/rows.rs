@@ -11,13 +11,15 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
+use crate::folder::Digesting;
 use crate::manifest::RowFormat;
 use crate::{csv, json};
 
-/// Rows that are made and compared at a time.
+/// Rows that are made and compared at a time. Fewer are made where their records are large, which shows in no file.
 pub(crate) const BATCH_ROWS: usize = 1_024;
-/// Rows of a row group at most: what a writer holds in memory.
+/// Rows of a row group at most, and its bytes: what a writer holds in memory.
 const GROUP_ROWS: usize = 32_768;
+const GROUP_BYTES: usize = 64 << 20;
 
 /// A file with rows that is being written.
 pub(crate) enum Rows<W: Write + Send> {
@@ -33,6 +35,7 @@ impl<W: Write + Send> Rows<W> {
                 let properties = WriterProperties::builder()
                     .set_compression(Compression::ZSTD(ZstdLevel::default()))
                     .set_max_row_group_row_count(Some(GROUP_ROWS))
+                    .set_max_row_group_bytes(Some(GROUP_BYTES))
                     .build();
                 Rows::Parquet(Box::new(ArrowWriter::try_new(out, SchemaRef::clone(schema), Some(properties))?))
             }
@@ -60,6 +63,16 @@ impl<W: Write + Send> Rows<W> {
         match self {
             Rows::Parquet(writer) => writer.into_inner(),
             Rows::Csv(out) | Rows::Ndjson(out, _) => Ok(out),
+        }
+    }
+}
+
+impl<W: Write + Send> Rows<Digesting<W>> {
+    /// Bytes so far, with those that are still in memory.
+    pub(crate) fn bytes(&self) -> u64 {
+        match self {
+            Rows::Parquet(writer) => writer.inner().bytes + writer.in_progress_size() as u64,
+            Rows::Csv(out) | Rows::Ndjson(out, _) => out.bytes,
         }
     }
 }

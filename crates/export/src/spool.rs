@@ -54,14 +54,14 @@ impl Wanted<'_> {
 }
 
 impl Spool {
-    /// Puts by every record that is wanted, in a file of the folder. `seen` is called for each.
+    /// Puts by every record that is wanted, in a file of the folder. `seen` is called for each, and may end it.
     pub(crate) fn fill(
         host: &Host,
         snapshot: &trail::Snapshot,
         wanted: &Wanted<'_>,
         folder: &Path,
         bytes_max: u64,
-        seen: &mut dyn FnMut(),
+        seen: &mut dyn FnMut() -> Result<(), ExportError>,
     ) -> Result<Spool, ExportError> {
         let cannot = |error: std::io::Error| ExportError::Write { path: folder.to_owned(), cause: error.to_string() };
         let file = tempfile::tempfile_in(folder).map_err(cannot)?;
@@ -80,7 +80,7 @@ impl Spool {
             out.write_all(&item).map_err(cannot)?;
             places.push((index, at, item.len() as u32));
             at += item.len() as u64;
-            seen();
+            seen()?;
             if at > bytes_max {
                 return Err(ExportError::TooLarge { max: bytes_max });
             }

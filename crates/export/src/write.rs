@@ -1,5 +1,6 @@
 //! Making an export: under a temporary name, checked as its reader will check it, then renamed.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
@@ -98,7 +99,11 @@ pub fn write(
     host.create_dir_all(parent(target), "export")?;
     let temporary = Temporary::beside(target).map_err(cannot)?;
     let seal = Seal::new(&plan.order.recipients);
-    let exported = plan.fill(host, view, &seal, &temporary.path(), progress)?;
+    let mut told = |done, total| {
+        progress(done, total);
+        ControlFlow::Continue(())
+    };
+    let exported = plan.fill(host, view, &seal, &temporary.path(), &mut told)?;
     temporary.replace(host, target)?;
     Ok(exported)
 }
@@ -135,7 +140,7 @@ impl Plan {
         view: &View,
         seal: &Seal,
         folder: &Path,
-        progress: &mut dyn FnMut(u64, u64),
+        progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
     ) -> Result<Exported, ExportError> {
         let (snapshot, search, size) = (view.snapshot(), &self.search, self.size);
         let cannot = |cause: std::io::Error| ExportError::Write { path: folder.to_owned(), cause: cause.to_string() };
@@ -148,7 +153,7 @@ impl Plan {
         let mut done = 0;
         let mut step = || {
             done += 1;
-            progress(done, total);
+            if progress(done, total).is_break() { Err(ExportError::Unwanted) } else { Ok(()) }
         };
         let spool = Spool::fill(host, snapshot, &wanted, folder, self.order.bytes_max, &mut step)?;
         let mut files = Files::new(host, seal, folder.to_owned(), &self.order, &self.columns)?;
@@ -161,7 +166,7 @@ impl Plan {
             }
             let is_row = search.kind.is_none_or(|kind| kind == record.stamp.kind);
             files.take(&item, record, is_row)?;
-            step();
+            step()?;
         }
         let written = files.finish(snapshot, &spool, size)?;
         if written.rows != self.matched.len() as u64 {

@@ -18,9 +18,6 @@ const PARQUET_BYTES_MAX: u64 = 256 << 20;
 /// Rows of Parquet that are decoded at a time: few, for each may be of the largest size.
 const PARQUET_ROWS: usize = 256;
 
-/// The number of a row, from 1, and its bytes or why there are none.
-pub type Row<'a> = (u64, Result<&'a [u8], Fault>);
-
 /// The rows of a stream or a file.
 pub struct Rows {
     from: From,
@@ -33,6 +30,9 @@ pub struct Rows {
     left: u64,
     out: Vec<u8>,
 }
+
+/// A row: its number, from 1, and its bytes or why there are none.
+pub type Row<'a> = (u64, Result<&'a [u8], Fault>);
 
 enum From {
     Ipc(Box<Batches>),
@@ -76,7 +76,7 @@ impl Rows {
         Rows::of(from, row_max)
     }
 
-    /// All rows together may take so much.
+    /// All rows together may take so much, and so may the messages that they come in.
     pub fn within(&mut self, max: u64) {
         self.left = max;
         if let From::Ipc(batches) = &mut self.from {
@@ -84,8 +84,7 @@ impl Rows {
         }
     }
 
-    /// The next row. An error is one of the bytes, or that
-    /// the rows take more than they may.
+    /// The next row. An error is one of the bytes, or that the rows take more than they may.
     pub fn next(&mut self) -> io::Result<Option<Row<'_>>> {
         loop {
             if let Some(batch) = self.batch.as_ref().filter(|batch| self.at < batch.num_rows()) {

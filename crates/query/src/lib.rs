@@ -58,6 +58,7 @@ mod mask;
 mod names;
 mod near;
 mod notes;
+mod parts;
 mod reconcile;
 mod record_rows;
 mod records;

@@ -16,15 +16,13 @@ use crate::engine::on_large_stack;
 use crate::error::QueryError;
 use crate::face::Face;
 use crate::limits::Limits;
+use crate::parts::Parts;
 
 /// Nesting of a query's text, in brackets and queries.
 pub(crate) const DEPTH_MAX: usize = 50;
 
 /// Nesting of an expression, whose every `OR` is a level.
 const EXPRESSION_DEPTH_MAX: usize = 1_000;
-
-/// SELECTs and tables of a query, in all its parts. The library plans each beside all others before its time counts.
-const PARTS_MAX: usize = 200;
 
 /// What is asked for.
 #[derive(Debug)]
@@ -164,19 +162,7 @@ fn query_of_mut(statement: &mut Statement) -> Option<&mut Sql> {
 struct OnlyReads {
     /// How deep the expression is that is looked at.
     depth: usize,
-    /// SELECTs and tables so far.
-    parts: usize,
-}
-
-impl OnlyReads {
-    fn part(&mut self) -> ControlFlow<QueryError> {
-        self.parts += 1;
-        if self.parts > PARTS_MAX {
-            let max = PARTS_MAX.to_string();
-            return ControlFlow::Break(QueryError::Limit { what: "the number of SELECTs and tables", max });
-        }
-        ControlFlow::Continue(())
-    }
+    parts: Parts,
 }
 
 impl Visitor for OnlyReads {
@@ -202,20 +188,24 @@ impl Visitor for OnlyReads {
                 refuse(first_words(&query.body.to_string()))
             }
             _ if !query.locks.is_empty() => refuse("FOR UPDATE or FOR SHARE"),
-            _ => ControlFlow::Continue(()),
+            _ => self.parts.begin(query),
         }
     }
 
+    fn post_visit_query(&mut self, query: &Query) -> ControlFlow<QueryError> {
+        self.parts.end(query)
+    }
+
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<QueryError> {
-        if select.into.is_some() { refuse("SELECT INTO") } else { self.part() }
+        if select.into.is_some() { refuse("SELECT INTO") } else { self.parts.part() }
     }
 
     fn pre_visit_table_factor(&mut self, table: &TableFactor) -> ControlFlow<QueryError> {
         match table {
-            TableFactor::Table { args: None, .. }
-            | TableFactor::Derived { .. }
-            | TableFactor::NestedJoin { .. }
-            | TableFactor::UNNEST { .. } => self.part(),
+            TableFactor::Table { args: None, name, .. } => self.parts.table(name),
+            TableFactor::Derived { .. } | TableFactor::NestedJoin { .. } | TableFactor::UNNEST { .. } => {
+                self.parts.part()
+            }
             TableFactor::Table { name, .. } | TableFactor::Function { name, .. } => {
                 refuse(format!("the table function {name}"))
             }

@@ -197,36 +197,64 @@ fn stage(
     // while it is read is bounded too, and no more are read at once than have a turn.
     let items = Records::read(bytes, order.format, Limits::DEFAULT).map_err(unreadable)?;
     let mut items = items.within(unpacked_max);
-    let (mut records, mut positions, mut refused): (Vec<Record>, Vec<usize>, Vec<Refused>) = Default::default();
-    let mut not_granted: BTreeMap<String, u64> = BTreeMap::new();
-    let mut position = 0;
-    while let Some(item) = items.read_next().map_err(unreadable)? {
-        if position == records_max {
-            let what =
-                format!("a batch of more than {records_max} records is over the limit batch_records_max; split it");
-            return Err(Problem::new(Kind::TooLarge, what));
-        }
-        match item.record {
-            Ok(record) => match order.grant.may_append(record.kind, model_of(&record)) {
-                Ok(()) => {
-                    held.more(record.parts.total_bytes())?;
-                    records.push(*record);
-                    positions.push(position);
-                }
-                Err(missing) => {
-                    *not_granted.entry(missing.to_string()).or_default() += 1;
-                    refused.push(Refused { position, kind: "not-granted", field: None, reason: missing.public() })
-                }
-            },
-            Err(fault) => refused.push(Refused::of_fault(position, fault)),
-        }
-        position += 1;
-    }
-    for (reason, times) in not_granted {
+    let mut batch = Batch::default();
+    let read = batch.read(&mut items, &order.grant, &mut held, records_max, unreadable);
+    // What was not granted is on record also where the batch then ends in an error (I11).
+    for (reason, times) in std::mem::take(&mut batch.not_granted) {
         served.clerk().refused(order.who.clone(), order.grant.permission.name(), reason, times);
     }
+    read?;
+    let Batch { records, positions, refused, .. } = batch;
     let acknowledged = if records.is_empty() { None } else { Some(served.stage(records, order.intake)?) };
     Ok(Staged { positions, refused, acknowledged, held })
+}
+
+/// A batch as far as it is read.
+#[derive(Default)]
+struct Batch {
+    records: Vec<Record>,
+    /// Where each of the records stood.
+    positions: Vec<usize>,
+    refused: Vec<Refused>,
+    /// What was missing to take records, and how many of them it was missing for.
+    not_granted: BTreeMap<String, u64>,
+}
+
+impl Batch {
+    fn read(
+        &mut self,
+        items: &mut Records,
+        grant: &Grant,
+        held: &mut Held,
+        records_max: usize,
+        unreadable: impl Fn(std::io::Error) -> Problem,
+    ) -> Result<(), Problem> {
+        let mut position = 0;
+        while let Some(item) = items.read_next().map_err(&unreadable)? {
+            if position == records_max {
+                let what =
+                    format!("a batch of more than {records_max} records is over the limit batch_records_max; split it");
+                return Err(Problem::new(Kind::TooLarge, what));
+            }
+            match item.record {
+                Ok(record) => match grant.may_append(record.kind, model_of(&record)) {
+                    Ok(()) => {
+                        held.more(record.parts.total_bytes())?;
+                        self.records.push(*record);
+                        self.positions.push(position);
+                    }
+                    Err(missing) => {
+                        *self.not_granted.entry(missing.to_string()).or_default() += 1;
+                        let reason = missing.public();
+                        self.refused.push(Refused { position, kind: "not-granted", field: None, reason });
+                    }
+                },
+                Err(fault) => self.refused.push(Refused::of_fault(position, fault)),
+            }
+            position += 1;
+        }
+        Ok(())
+    }
 }
 
 /// The model that a record names.

@@ -70,10 +70,15 @@ impl Asked {
         }
     }
 
+    /// Whether all decisions are seen, and not those of some models or tenants alone.
+    pub fn sees_all(&self) -> Result<bool, Problem> {
+        let grant = self.grant()?;
+        Ok(grant.models == Names::All && grant.tenants == Names::All)
+    }
+
     /// Refuses whoever sees a part of the decisions alone, where a part misleads: whoever took it for all `would` …
     pub fn sees_every_decision(&self, would: &str) -> Result<(), Problem> {
-        let grant = self.grant()?;
-        if grant.models == Names::All && grant.tenants == Names::All {
+        if self.sees_all()? {
             return Ok(());
         }
         let what = format!("a role that sees a part of the trail {would}; ask with one that sees all");

@@ -14,7 +14,7 @@ use trail::{Intake, Writer};
 
 use crate::access_record::Who;
 use crate::metrics::Metrics;
-use crate::refusals::Refusals;
+use crate::refusals::{Refusals, Taken};
 
 /// Records that are written together.
 const TOGETHER_MAX: usize = 512;
@@ -114,12 +114,13 @@ impl Desk {
                 Err(RecvTimeoutError::Timeout) => closing,
             };
             let more = std::iter::from_fn(|| ends.try_recv().ok()).take(TOGETHER_MAX - 1);
-            let mut records: Vec<Record> = first.ok().into_iter().chain(more).collect();
+            let ends: Vec<Record> = first.ok().into_iter().chain(more).collect();
+            let mut refused = Taken::default();
             if ended || self.host.monotonic() >= due {
-                records.extend(self.refusals.take());
+                refused = self.refusals.take();
                 due = self.host.monotonic() + GATHER;
             }
-            self.write(records);
+            self.write(ends, refused, ended);
             if ended {
                 return;
             }
@@ -127,7 +128,10 @@ impl Desk {
     }
 
     /// An import waits for room in the journal, as nothing that has happened may be left out.
-    fn write(&self, records: Vec<Record>) {
+    /// Refusals that could not be written are told with those to come, unless this is the last time.
+    fn write(&self, ends: Vec<Record>, refused: Taken, last: bool) {
+        let lost = ends.len() as u64;
+        let records: Vec<Record> = ends.into_iter().chain(refused.records()).collect();
         if records.is_empty() {
             return;
         }
@@ -135,8 +139,13 @@ impl Desk {
         match self.writer.append(records, Intake::Import) {
             Ok(_) => self.metrics.access_records(&self.trail, count),
             Err(error) => {
-                self.metrics.access_records_lost(&self.trail, count);
-                tracing::error!(trail = self.trail, count, %error, "access records could not be written");
+                let refusals = refused.times();
+                let lost = if last { lost.saturating_add(refusals) } else { lost };
+                if !last {
+                    self.refusals.put_back(refused);
+                }
+                self.metrics.access_records_lost(&self.trail, lost);
+                tracing::error!(trail = self.trail, lost, refusals, %error, "access records could not be written");
             }
         }
     }

@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,8 +99,13 @@ async fn answer(mut reading: Reading, order: Order, turn: OwnedSemaphorePermit, 
     let host = asked.server.host.clone();
     tokio::task::spawn_blocking(move || {
         let _turns = turns;
-        let staged = export::stage(&host, &view, order);
+        // A disk's room and one of few turns are not for who has gone away.
+        let mut wanted = |_, _| if outlet.is_closed() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        let staged = export::stage(&host, &view, order, &mut wanted);
         drop(view);
+        if matches!(staged, Err(ExportError::Unwanted)) {
+            return;
+        }
         let staged = staged.map_err(Problem::from).and_then(|staged| Ok((summary(&staged)?, staged)));
         // Whoever asked may have gone away.
         match staged {
@@ -184,7 +190,8 @@ impl From<ExportError> for Problem {
             E::NotSealed => Problem::new(Kind::Query, error.to_string()),
             E::TooMany { .. } | E::TooLarge { .. } => Problem::new(Kind::QueryLimit, error.to_string()),
             E::Changed { .. } | E::Unsound(_) | E::Trail(_) | E::Entries(_) | E::Lake(_) => problem::damaged(&error),
-            E::Taken(_) | E::File(_) | E::Write { .. } => problem::internal(&error),
+            // Nobody is told.
+            E::Unwanted | E::Taken(_) | E::File(_) | E::Write { .. } => problem::internal(&error),
         }
     }
 }

@@ -25,7 +25,7 @@ pub fn stats(asked: Asked) -> Answering {
     Box::pin(async move {
         let (served, policy) = (asked.trail()?.clone(), asked.grant()?.policy.clone());
         let host = asked.server.host.clone();
-        let of_all = asked.sees_every_decision("").is_ok();
+        let of_all = asked.sees_all()?;
         let stats = asked.in_turn(move || {
             let sizes = Sizes::of(served.folder()).map_err(|error| problem::damaged(&error))?;
             let scrub = ScrubState::read(&host, served.folder()).map_err(|error| problem::damaged(&error))?;

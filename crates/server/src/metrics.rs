@@ -61,6 +61,7 @@ pub struct Metrics {
     access_lost: Family<OfTrail, Counter>,
     refusals: Family<OfReason, Counter>,
     in_flight: Gauge,
+    answers: Gauge,
     records: Family<OfTrail, Gauge>,
     sealed: Family<OfTrail, Gauge>,
     settled: Family<OfTrail, Gauge>,
@@ -82,6 +83,7 @@ impl Metrics {
             access_lost: Family::default(),
             refusals: Family::default(),
             in_flight: Gauge::default(),
+            answers: Gauge::default(),
             records: Family::default(),
             sealed: Family::default(),
             settled: Family::default(),
@@ -106,6 +108,7 @@ impl Metrics {
         );
         registry.register("refusals", "Requests refused, by the kind of problem", metrics.refusals.clone());
         registry.register("in_flight_bytes", "Memory of bodies and records under way", metrics.in_flight.clone());
+        registry.register("answers_bytes", "Memory of whole answers that are being read", metrics.answers.clone());
         registry.register("trail_records", "Records that are durable", metrics.records.clone());
         registry.register("trail_sealed", "Records under the last checkpoint", metrics.sealed.clone());
         registry.register("trail_settled", "Records in the lake", metrics.settled.clone());
@@ -153,9 +156,10 @@ impl Metrics {
     }
 
     /// Everything as text, with the trails' figures as they are now.
-    pub fn text(&self, trails: &Trails, room: &Room) -> Result<String, std::fmt::Error> {
+    pub fn text(&self, trails: &Trails, room: &Room, answers: &Room) -> Result<String, std::fmt::Error> {
         let gauge = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         self.in_flight.set(gauge(room.taken() as u64));
+        self.answers.set(gauge(answers.taken() as u64));
         for served in trails.iter() {
             let of = OfTrail { trail: served.name().to_owned() };
             self.running.get_or_create(&of).set(i64::from(served.is_running()));

@@ -1,7 +1,5 @@
 //! `GET records/{id}`: one record, and what is about it; and its proof.
 
-use std::collections::BTreeSet;
-
 use arrow_array::RecordBatch;
 use axum::response::{IntoResponse as _, Response};
 use http::HeaderValue;
@@ -98,14 +96,18 @@ fn whole(view: &View, named: Named, with_about: bool, filtered: bool) -> Result<
     let mut records = 1;
     if with_about {
         let id = found.stored.stamp.id.to_string();
-        let latest = snapshot.latest(&[(Lookup::About, &id)], ABOUT_MAX)?;
-        let mut late = latest.found.clone();
-        let mut more = latest.more();
-        if filtered {
+        let (late, more) = if filtered {
+            // Those that are seen first, and then the newest of them: others may be newer, and many.
             let (visible, all) = visible_about(view, &id)?;
-            late.retain(|late| visible.contains(&late.index));
-            more = all.saturating_sub(late.len() as u64);
-        }
+            let late = visible.into_iter().filter_map(|index| snapshot.get(index).transpose());
+            let late = late.collect::<Result<Vec<Found>, _>>()?;
+            let more = all.saturating_sub(late.len() as u64);
+            (late, more)
+        } else {
+            let latest = snapshot.latest(&[(Lookup::About, &id)], ABOUT_MAX)?;
+            let more = latest.more();
+            (latest.found, more)
+        };
         let about = late.iter().map(|found| Ok(braced(&object(found)?)));
         let about: Vec<String> = about.collect::<Result<_, Problem>>()?;
         records += about.len() as u64;
@@ -114,8 +116,8 @@ fn whole(view: &View, named: Named, with_about: bool, filtered: bool) -> Result<
     Ok((braced(&fields) + "\n", records))
 }
 
-/// The indices of the records about one that can be found, the newest, and how many there are of them.
-fn visible_about(view: &View, id: &str) -> Result<(BTreeSet<u64>, u64), Problem> {
+/// The indices of the records about one that can be found, the newest first, and how many there are of them.
+fn visible_about(view: &View, id: &str) -> Result<(Vec<u64>, u64), Problem> {
     let of = format!("about = '{id}'");
     let newest = rows(view, &["index"], of.clone(), ABOUT_MAX)?;
     let number = |text: &String, name: &str| {

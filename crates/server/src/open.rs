@@ -36,7 +36,8 @@ pub fn ready(asked: Asked) -> Answering {
 /// What is counted.
 pub fn metrics(asked: Asked) -> Answering {
     Box::pin(async move {
-        let text = asked.server.metrics.text(&asked.server.trails, &asked.server.room);
+        let server = &asked.server;
+        let text = server.metrics.text(&server.trails, &server.room, &server.answers);
         let text = text.map_err(|error| problem::internal(&error))?;
         let form = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
         Ok(([(CONTENT_TYPE, form), (CACHE_CONTROL, NO_STORE)], text).into_response())

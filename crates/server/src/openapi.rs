@@ -79,10 +79,8 @@ fn operation(route: &Route) -> OperationBuilder {
     for parameter in about.parameters.iter().filter(|parameter| parameter.name != OTHERS) {
         let schema = match parameter.values {
             Values::Text => of_type(Type::String),
-            Values::OneOf(values) => {
-                let object = ObjectBuilder::new().schema_type(SchemaType::new(Type::String));
-                RefOr::T(object.enum_values(Some(values.to_vec())).build().into())
-            }
+            Values::OneOf(values) => one_of(values.iter().copied()),
+            Values::Kind => one_of(std::iter::once("all").chain(record::Kind::all().map(record::Kind::name))),
             Values::Flag => of_type(Type::Boolean),
             Values::Number(max) => ObjectBuilder::new()
                 .schema_type(SchemaType::new(Type::Integer))
@@ -93,12 +91,13 @@ fn operation(route: &Route) -> OperationBuilder {
         };
         let example = match parameter.values {
             Values::Number(_) | Values::Flag => parameter.example.parse().ok(),
-            Values::Text | Values::OneOf(_) => {
+            Values::Text | Values::OneOf(_) | Values::Kind => {
                 Some(Value::from(parameter.example)).filter(|_| !parameter.example.is_empty())
             }
         };
         let built = ParameterBuilder::new().name(parameter.name).parameter_in(ParameterIn::Query);
-        let built = built.required(Required::False).description(Some(parameter.says)).schema(Some(schema));
+        let required = if parameter.required { Required::True } else { Required::False };
+        let built = built.required(required).description(Some(parameter.says)).schema(Some(schema));
         operation = operation.parameter(built.example(example));
     }
     if !about.bodies.is_empty() {
@@ -115,6 +114,9 @@ fn operation(route: &Route) -> OperationBuilder {
     if about.id == "proveRecord" {
         answer = answer.header("OnRecord-Digest", header("The record's digest, which is the leaf", Type::String));
         answer = answer.header("OnRecord-Log-Key", header("The log's key, as a C2SP vkey", Type::String));
+    }
+    if about.id == "exportRecords" {
+        answer = answer.header("OnRecord-Export", header("What the export comes to, in JSON", Type::String));
     }
     operation = operation.response("200", answer.build());
     for kind in problems(route) {
@@ -182,8 +184,10 @@ fn problems(route: &Route) -> Vec<Kind> {
     if route.about.answers.len() > 1 {
         kinds.push(Kind::NotAcceptable);
     }
-    if route.about.id == "proveRecord" {
-        kinds.push(Kind::NotYet);
+    match route.about.id {
+        "proveRecord" => kinds.push(Kind::NotYet),
+        "drawSample" => kinds.push(Kind::Contradicted),
+        _ => {}
     }
     let mut seen = Vec::new();
     kinds.retain(|kind| {
@@ -213,6 +217,11 @@ fn in_path(name: &str) -> Parameter {
 
 fn of_type(kind: Type) -> RefOr<Schema> {
     RefOr::T(ObjectBuilder::new().schema_type(SchemaType::new(kind)).build().into())
+}
+
+fn one_of<'a>(values: impl Iterator<Item = &'a str>) -> RefOr<Schema> {
+    let object = ObjectBuilder::new().schema_type(SchemaType::new(Type::String));
+    RefOr::T(object.enum_values(Some(values.collect::<Vec<_>>())).build().into())
 }
 
 fn content(form: &Form, shape: Option<&str>) -> utoipa::openapi::Content {
@@ -373,6 +382,24 @@ mod tests {
         let asked = &document["paths"]["/v1/trails/{trail}/records"]["get"]["parameters"];
         let kind = asked.as_array().unwrap().iter().find(|parameter| parameter["name"] == "kind").unwrap();
         assert_eq!(kind["schema"]["enum"], json!([&["all"], &kinds[..]].concat()));
+    }
+
+    /// Who leaves out what has to be there is told so in advance.
+    #[test]
+    fn what_has_to_be_there_is_said() {
+        let document = described().unwrap();
+        let required = |path: &str, method: &str| -> Vec<&str> {
+            let parameters = document["paths"][path][method]["parameters"].as_array().unwrap();
+            let needed = parameters.iter().filter(|it| it["in"] == "query" && it["required"] == true);
+            needed.map(|parameter| parameter["name"].as_str().unwrap()).collect()
+        };
+        assert_eq!(required("/v1/trails/{trail}/groups", "get"), ["by", "outcome"]);
+        assert_eq!(required("/v1/trails/{trail}/sample", "post"), ["nonce"]);
+        assert!(required("/v1/trails/{trail}/records", "get").is_empty());
+        let sample = &document["paths"]["/v1/trails/{trail}/sample"]["post"]["responses"];
+        assert_eq!(sample["409"]["description"], "contradicted");
+        let export = &document["paths"]["/v1/trails/{trail}/export"]["post"]["responses"]["200"];
+        assert!(export["headers"]["OnRecord-Export"].is_object(), "{export}");
     }
 
     #[test]

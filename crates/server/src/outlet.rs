@@ -28,6 +28,11 @@ impl Outlet {
         Outlet { sender, stall, runtime: tokio::runtime::Handle::current() }
     }
 
+    /// Whether whoever asked has gone away.
+    pub fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
     /// Hands a piece over, and waits while too many are ahead.
     pub fn send(&self, piece: Said) -> Result<(), Gone> {
         let sent = self.runtime.block_on(async { tokio::time::timeout(self.stall, self.sender.send(piece)).await });

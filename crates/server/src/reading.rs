@@ -36,7 +36,7 @@ pub struct Reading {
     /// One of the reads that may be answered at once; the work takes it along, so that it is not free while the work of
     /// someone who went away goes on.
     turn: Option<OwnedSemaphorePermit>,
-    room: Room,
+    answers: Room,
 }
 
 impl Reading {
@@ -59,8 +59,8 @@ impl Reading {
             Ok(Ending { clerk: by.clerk(), who, action, begin, counts })
         });
         let ending = ending.await.map_err(|error| problem::internal(&error))??;
-        let room = asked.server.room.clone();
-        Ok(Reading { served, policy: grant.policy.clone(), ending, turn: Some(turn), room })
+        let answers = asked.server.answers.clone();
+        Ok(Reading { served, policy: grant.policy.clone(), ending, turn: Some(turn), answers })
     }
 
     /// The trail as it stands, as this reader may see it.
@@ -87,10 +87,10 @@ impl Reading {
         problem.into_response()
     }
 
-    /// An answer that is there whole. It has its share of the memory of requests until the last of it is
+    /// An answer that is there whole. It has its share of the memory of answers until the last of it is
     /// handed over (I12).
     pub fn reply(mut self, headers: HeaderMap, bytes: Bytes, rows: u64) -> Response {
-        let mut held = self.room.hold();
+        let mut held = self.answers.hold();
         if let Err(full) = held.more(bytes.len()) {
             return self.fail(full);
         }

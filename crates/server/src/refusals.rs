@@ -40,11 +40,34 @@ impl Refusals {
         *counts.entry(if apart { refusal } else { Refusal::several() }).or_default() += times;
     }
 
-    /// The records of all that was counted since the last time.
-    pub fn take(&self) -> Vec<Record> {
-        let counts = std::mem::take(&mut *self.counts.lock());
-        let record = |(Refusal { who, action, reason }, count)| access_record::refused(&who, action, &reason, count);
-        counts.into_iter().map(record).collect()
+    /// All that was counted since the last time.
+    pub fn take(&self) -> Taken {
+        Taken(std::mem::take(&mut *self.counts.lock()))
+    }
+
+    /// Counts again what was taken and could not be written.
+    pub fn put_back(&self, Taken(counts): Taken) {
+        for (Refusal { who, action, reason }, times) in counts {
+            self.count(who, action, reason, times);
+        }
+    }
+}
+
+/// Refusals that are about to be written.
+#[derive(Default)]
+pub struct Taken(HashMap<Refusal, u64>);
+
+impl Taken {
+    /// Their records.
+    pub fn records(&self) -> impl Iterator<Item = Record> {
+        self.0
+            .iter()
+            .map(|(Refusal { who, action, reason }, count)| access_record::refused(who, action, reason, *count))
+    }
+
+    /// How many there were, each counted as often as it happened.
+    pub fn times(&self) -> u64 {
+        self.0.values().sum()
     }
 }
 
@@ -68,7 +91,7 @@ mod tests {
             let from = field("from").as_text().unwrap().to_owned();
             (from, field("count").as_f64().unwrap() as u64)
         };
-        let mut counts: Vec<(String, u64)> = refusals.take().into_iter().map(read).collect();
+        let mut counts: Vec<(String, u64)> = refusals.take().records().map(read).collect();
         counts.sort();
         counts
     }
@@ -89,6 +112,25 @@ mod tests {
         assert_eq!(counts.iter().map(|(_, count)| count).sum::<u64>(), 1_000_000);
         let several = counts.iter().find(|(from, _)| from == SEVERAL).unwrap();
         assert_eq!(several.1, (1000 - APART_MAX as u64) * 1000);
-        assert!(refusals.take().is_empty());
+        assert_eq!(refusals.take().times(), 0);
+    }
+
+    /// I11: what could not be written is as many refusals as it was, and counts with those that came meanwhile.
+    #[test]
+    fn what_is_put_back_is_counted_again() {
+        let refusals = Refusals::default();
+        let refuse = |from: u64, times| {
+            let who = Who { from: format!("{from:03}"), ..Who::default() };
+            refusals.count(who, "search", "not granted".to_owned(), times);
+        };
+        (0..APART_MAX as u64).for_each(|from| refuse(from, 1_000));
+        let taken = refusals.take();
+        assert_eq!((taken.times(), taken.records().count()), (64_000, APART_MAX));
+        (30..130).for_each(|from| refuse(from, 1));
+        refusals.put_back(taken);
+        assert!(refusals.counts.lock().len() <= APART_MAX + 1);
+        let counts = counts(&refusals);
+        assert_eq!(counts.iter().map(|(_, count)| count).sum::<u64>(), 64_100);
+        assert!(counts.contains(&("030".to_owned(), 1_001)), "{counts:?}");
     }
 }

@@ -45,22 +45,36 @@ pub static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
 const NONE: About = About { id: "", summary: "", parameters: &[], bodies: &[], answers: &[] };
 
 const fn text(name: &'static str, says: &'static str, example: &'static str) -> Parameter {
-    Parameter { name, says, values: Values::Text, example }
+    Parameter { name, says, values: Values::Text, required: false, example }
+}
+
+const fn needed(name: &'static str, says: &'static str, example: &'static str) -> Parameter {
+    Parameter { name, says, values: Values::Text, required: true, example }
+}
+
+const fn number(name: &'static str, says: &'static str, max: usize, example: &'static str) -> Parameter {
+    Parameter { name, says, values: Values::Number(max), required: false, example }
 }
 
 const fn one_of(name: &'static str, says: &'static str, values: &'static [&'static str]) -> Parameter {
-    Parameter { name, says, values: Values::OneOf(values), example: values[0] }
+    Parameter { name, says, values: Values::OneOf(values), required: false, example: values[0] }
 }
 
 const fn flag(name: &'static str, says: &'static str) -> Parameter {
-    Parameter { name, says, values: Values::Flag, example: "true" }
+    Parameter { name, says, values: Values::Flag, required: false, example: "true" }
 }
 
 const fn form(media_type: &'static str, says: &'static str, example: &'static str) -> Form {
     Form { media_type, says, example }
 }
 
-const KIND: Parameter = one_of("kind", "The kind of record, or all; decision if it is not said", KINDS);
+const KIND: Parameter = Parameter {
+    name: "kind",
+    says: "The kind of record, or all; decision if it is not said",
+    values: Values::Kind,
+    required: false,
+    example: "decision",
+};
 const MODEL: Parameter = text("model", "The model's name", "credit-risk");
 const VERSION: Parameter = text("version", "The model's version", "1.2.0");
 const SUBJECT: Parameter = text("subject", "Whom it is about: subject.id", "customer-991");
@@ -72,22 +86,6 @@ const WHERE: Parameter =
     text("where", "A predicate in SQL, over fields by their names", "inputs.income < 50000 AND result.adverse");
 
 const A_RECORD: &str = r#"{"id":"0190a5c2-7b1e-7c3a-9d55-1f0f5a6b7c8d","model":{"name":"credit-risk","version":"1.2.0"},"inputs":{"income":42000},"output":{"score":0.37,"decision":"deny"},"result":{"class":"deny","adverse":true}}"#;
-
-const KINDS: &[&str] = &[
-    "all",
-    "decision",
-    "explanation",
-    "outcome",
-    "oversight",
-    "model",
-    "access",
-    "summary",
-    "gap",
-    "producer",
-    "config",
-    "erasure",
-    "hold",
-];
 
 const APPEND: About = About {
     id: "appendRecords",
@@ -134,12 +132,7 @@ const SEARCH: About = About {
         UNTIL,
         WHERE,
         text("columns", "Fields to show, with commas between", "index,id,output.score"),
-        Parameter {
-            name: "limit",
-            says: "Records of the page; 100 if it is not said",
-            values: Values::Number(1_000_000),
-            example: "100",
-        },
+        number("limit", "Records of the page; 100 if it is not said", 1_000_000, "100"),
         text("cursor", "Where the page begins: next of the page before, as it was", ""),
     ],
     bodies: &[],
@@ -217,8 +210,12 @@ const GROUPS: About = About {
     id: "compareGroups",
     summary: "How often an outcome falls on groups of people, with intervals, tests and ratios.",
     parameters: &[
-        text("by", "What makes the groups: one or two fields or expressions, with a comma between", "inputs.age < 25"),
-        text("outcome", "What is counted: a predicate in SQL", "result.adverse"),
+        needed(
+            "by",
+            "What makes the groups: one or two fields or expressions, with a comma between",
+            "inputs.age < 25",
+        ),
+        needed("outcome", "What is counted: a predicate in SQL", "result.adverse"),
         flag("favourable", "The outcome is what people hope for, and not what is adverse to them"),
         text(
             "reference",
@@ -246,13 +243,8 @@ const SAMPLE: About = About {
     id: "drawSample",
     summary: "Draw a sample that nobody could steer, with a certificate that re-checks.",
     parameters: &[
-        Parameter {
-            name: "n",
-            says: "Records of the sample; 59 if it is not said",
-            values: Values::Number(query::SAMPLE_MAX),
-            example: "59",
-        },
-        text("nonce", "What the auditor said once they had the checkpoint", "dice 4 2 6 1 3 3 5 2"),
+        number("n", "Records of the sample; 59 if it is not said", query::SAMPLE_MAX, "59"),
+        needed("nonce", "What the auditor said once they had the checkpoint", "dice 4 2 6 1 3 3 5 2"),
         KIND,
         MODEL,
         VERSION,
@@ -279,7 +271,7 @@ const RECONCILE: About = About {
     id: "reconcileCounts",
     summary: "Hold the trail's counts against counts from elsewhere.",
     parameters: &[
-        text("by", "How long an interval is: minute, hour, day or week; day if it is not said", "hour"),
+        one_of("by", "How long an interval is; day if it is not said", &["hour", "minute", "day", "week"]),
         text("model_label", "Of a result of Prometheus: the label that says the model", "model"),
         text("version_label", "Of a result of Prometheus: the label that says the version", "version"),
     ],
@@ -311,18 +303,13 @@ const EXPORT: About = About {
         SINCE,
         UNTIL,
         WHERE,
-        Parameter {
-            name: "limit",
-            says: "Records at most, the newest; all if it is not said",
-            values: Values::Number(exports::LIMIT_MAX),
-            example: "1000",
-        },
+        number("limit", "Records at most, the newest; all if it is not said", exports::LIMIT_MAX, "1000"),
         text(
             "columns",
             "Fields to export, with commas between; all of a record if it is not said",
             "index,id,output.score",
         ),
-        text("format", "How rows are written: parquet, csv or ndjson; parquet if it is not said", "csv"),
+        one_of("format", "How rows are written; parquet if it is not said", &["csv", "ndjson", "parquet"]),
         text(
             "recipients",
             "Encrypt every file to these (age), with commas between",

@@ -20,6 +20,7 @@ pub fn of_body(route: &Route) -> Option<&'static str> {
         "askInSql" => Some("Question"),
         "createToken" => Some("TokenSpec"),
         "rotateToken" => Some("Rotation"),
+        "reconcileCounts" => Some("PrometheusResult"),
         _ => None,
     }
 }
@@ -36,6 +37,11 @@ pub fn of_answer(route: &Route) -> Option<&'static str> {
         "listTokens" => Some("Tokens"),
         "createToken" | "rotateToken" => Some("NewToken"),
         "revokeToken" => Some("Token"),
+        "compareGroups" => Some("Groups"),
+        "drawSample" => Some("Certificate"),
+        "reconcileCounts" => Some("Reconciled"),
+        "whoAmI" => Some("Me"),
+        "logOut" => Some("LoggedOut"),
         "live" | "ready" => Some("Health"),
         _ => None,
     }

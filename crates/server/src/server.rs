@@ -28,6 +28,9 @@ pub struct Server {
     pub metrics: Arc<Metrics>,
     /// Memory of bodies and records under way.
     pub room: Room,
+    /// Memory of answers that are there whole, until they are read. Apart, so that who reads slowly is in the way of other
+    /// readers at most, and of no append.
+    pub answers: Room,
     /// Appends that may be read at once.
     pub appends: Arc<Semaphore>,
     /// Imports that may wait for room in a journal at once.
@@ -57,6 +60,7 @@ impl Server {
         let limits = &config.limits;
         Server {
             room: Room::new(limits.bytes_in_flight_max),
+            answers: Room::new(limits.bytes_in_flight_max),
             appends: Arc::new(Semaphore::new(limits.appends_max)),
             imports: Arc::new(Semaphore::new(IMPORTS_MAX)),
             reads: Arc::new(Semaphore::new(limits.reads_max)),

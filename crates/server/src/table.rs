@@ -68,6 +68,8 @@ pub struct Parameter {
     pub says: &'static str,
     /// What its values are.
     pub values: Values,
+    /// Whether it has to be there.
+    pub required: bool,
     /// A value.
     pub example: &'static str,
 }
@@ -79,6 +81,8 @@ pub enum Values {
     Text,
     /// One of these.
     OneOf(&'static [&'static str]),
+    /// A kind of record, or `all`.
+    Kind,
     /// An integer from 1 to this.
     Number(usize),
     /// True or false.

@@ -1,16 +1,28 @@
 //! Exports that are handed over as a stream, under the policy of whoever asks.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use export::{ExportError, Order, Outside, RowFormat, again, stage, unpack, verify};
+use export::{Expected, ExportError, Exported, Order, Outside, RowFormat, Staged, again, unpack, verify};
 use host::Host;
-use query::{Mask, Policy, QueryError, Search};
+use query::{Mask, Policy, QueryError, Search, View};
 use record::FieldRef;
 
 use crate::trail_of::*;
 
 /// What every record's subject begins with.
 const CANARY: &[u8] = b"s-2";
+
+/// Columns whose rows are longer than the one part of records that they show.
+const LONG: [&str; 7] = [
+    "inputs:json",
+    "inputs.number",
+    "inputs.list",
+    "inputs.text",
+    "inputs.maybe:str",
+    "inputs[\"odd key\"].deep",
+    "received",
+];
 
 fn order(search: Search, columns: &[&str], format: RowFormat) -> Order {
     let columns = columns.iter().map(|column| (*column).to_owned()).collect();
@@ -23,6 +35,16 @@ fn order(search: Search, columns: &[&str], format: RowFormat) -> Order {
         recipients: Vec::new(),
         bytes_max: 1 << 30,
     }
+}
+
+fn stage(host: &Host, view: &View, order: Order) -> Result<Staged, ExportError> {
+    export::stage(host, view, order, &mut |_, _| ControlFlow::Continue(()))
+}
+
+/// What comes of an export that is not encrypted.
+fn clear(exported: &Exported) -> Expected<'_> {
+    let files = exported.summary().files;
+    Expected { manifest_sha256: &exported.digest, files, encrypted: false }
 }
 
 fn files_under(folder: &Path) -> Vec<PathBuf> {
@@ -55,7 +77,7 @@ fn what_is_handed_over_is_what_is_written_to_a_folder() {
         staged_export.pack(&mut tar, &mut |rows| begun.push(rows)).unwrap();
         assert_eq!(begun.iter().sum::<u64>(), staged_export.exported().manifest.rows);
         let target = trail.temp.path().join(format!("unpacked-{format:?}"));
-        unpack(&Host::system(), &*tar, &target, &staged_export.exported().digest).unwrap();
+        unpack(&Host::system(), &*tar, &target, clear(staged_export.exported())).unwrap();
         assert!(check(&target).findings.is_empty());
         for name in files_under(&folder).iter().map(|file| file.file_name().unwrap()) {
             let (one, other) = (std::fs::read(folder.join(name)).unwrap(), std::fs::read(target.join(name)).unwrap());
@@ -83,8 +105,10 @@ fn what_is_hidden_is_in_no_part_of_it_and_is_told() {
     assert!(!tar.windows(2).any(|window| window == b"m0"), "a model that is hidden is in it");
     let target = trail.temp.path().join("of-one-model");
     // Not where it was told of another one.
-    assert!(unpack(&Host::system(), &*tar, &target, &"0".repeat(64)).is_err() && !target.exists());
-    unpack(&Host::system(), &*tar, &target, &staged.exported().digest).unwrap();
+    let zeros = "0".repeat(64);
+    let other = Expected { manifest_sha256: &zeros, ..clear(staged.exported()) };
+    assert!(unpack(&Host::system(), &*tar, &target, other).is_err() && !target.exists());
+    unpack(&Host::system(), &*tar, &target, clear(staged.exported())).unwrap();
     // Whoever sees all of the trail finds the same records by the query that the manifest tells.
     let mut report = verify(&trail.host, &target, &Outside::default(), &mut |_, _| {}).unwrap();
     again(&target, &trail.view(), &mut report).unwrap();
@@ -124,5 +148,36 @@ fn an_export_has_a_size() {
         let order = Order { bytes_max, ..order(every(), &ALL, format) };
         let refused = stage(&trail.host, &trail.view(), order).map(|_| ()).unwrap_err();
         assert!(matches!(refused, ExportError::TooLarge { max } if max == bytes_max), "{refused}");
+    }
+    // What is in a file that is still open counts too.
+    let whole = |bytes_max| Order { bytes_max, file_rows: 1_000, ..order(every(), &LONG, RowFormat::Ndjson) };
+    let made = stage(&trail.host, &trail.view(), whole(u64::MAX)).unwrap();
+    let bytes = |name: &str| made.exported().manifest.files.iter().find(|file| file.name == name).unwrap().bytes;
+    let (rows, records) = (bytes("rows-0001.ndjson"), bytes("records.cbor"));
+    assert!(rows > records + 1_000, "{rows} {records}");
+    let refused = stage(&trail.host, &trail.view(), whole(rows - 1)).map(|_| ());
+    assert!(matches!(refused, Err(ExportError::TooLarge { .. })), "{refused:?}");
+    assert!(stage(&trail.host, &trail.view(), whole(rows)).is_ok());
+}
+
+/// Rows of large records are made in smaller steps than they are compared in, and are the same.
+#[test]
+fn rows_of_large_records_are_the_same() {
+    let trail = Trail::made(4, 0, false);
+    trail.append_large(40, 600_000);
+    for format in [RowFormat::Parquet, RowFormat::Csv] {
+        let export = trail.export(&format!("large-{format:?}"), every(), &["index", "context:json"], format, 1_000);
+        assert_eq!(export.exported.manifest.rows, 44);
+        assert!(check(&export.folder).findings.is_empty());
+    }
+}
+
+#[test]
+fn an_export_that_nobody_waits_for_is_not_made() {
+    let trail = shared();
+    for until in [1, RECORDS + 10] {
+        let mut wanted = |done, _| if done < until { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
+        let made = export::stage(&trail.host, &trail.view(), order(every(), &ALL, RowFormat::Csv), &mut wanted);
+        assert!(matches!(made.map(|_| ()), Err(ExportError::Unwanted)));
     }
 }

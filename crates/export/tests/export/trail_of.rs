@@ -84,6 +84,20 @@ impl Trail {
         self.engine.view(snapshot, policy).unwrap()
     }
 
+    /// Appends records of about so many bytes each.
+    pub fn append_large(&self, count: u64, bytes: usize) {
+        let keys = KeyFolder(self.temp.path().join("keys"));
+        let writer = Writer::open(&self.host, &self.folder, &keys, options()).unwrap();
+        let texts = vec!["x".repeat(bytes / 4); 4];
+        let text = serde_json::json!({"kind": "config", "context": {"texts": texts}}).to_string();
+        for _ in 0..count {
+            let record = JsonParser::new(record::Limits::DEFAULT).parse(text.as_bytes()).unwrap();
+            assert!(matches!(writer.append(vec![record], Intake::Import).unwrap()[..], [Outcome::Kept(_)]));
+        }
+        writer.wait_sealed().unwrap();
+        writer.close().unwrap();
+    }
+
     /// Erases these parts of some records.
     pub fn erase(&self, indices: &[u64], parts: &[&str]) {
         let keys = KeyFolder(self.temp.path().join("keys"));

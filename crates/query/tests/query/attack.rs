@@ -182,6 +182,53 @@ fn each_limit_is_an_error_that_names_it() {
     assert!(!exact.is_cut());
 }
 
+/// T24: a WITH is planned wherever it is named, so a few that name each the one before twice would be a plan without end.
+#[test]
+fn no_text_is_a_plan_without_end() {
+    let trail = small();
+    let doubled = |first: &str, each: fn(usize) -> String, levels: usize| {
+        let ctes: Vec<String> = (1..=levels).map(|level| format!("a{level} AS ({})", each(level - 1))).collect();
+        format!("WITH a0 AS ({first}), {} SELECT count(*) AS n FROM a{levels}", ctes.join(", "))
+    };
+    let union = |of: usize| format!("SELECT * FROM a{of} UNION ALL SELECT * FROM a{of}");
+    let shapes: [fn(usize) -> String; 6] = [
+        union,
+        |of| format!("SELECT x.index FROM a{of} x, a{of} y"),
+        |of| format!("SELECT * FROM A{of} WHERE index IN (SELECT index FROM a{of})"),
+        |of| format!("SELECT * FROM (SELECT * FROM a{of}) UNION ALL (SELECT * FROM a{of})"),
+        |of| format!("SELECT (SELECT max(index) FROM a{of}) AS index FROM a{of}"),
+        |of| format!("WITH b AS (SELECT * FROM a{of}) SELECT * FROM b UNION ALL SELECT * FROM b"),
+    ];
+    let limit = "the query needs more than the number of SELECTs and tables, with those of a WITH each time";
+    for each in shapes {
+        let sql = doubled("SELECT index FROM events", each, 40);
+        let error = trail.error(&sql);
+        assert!(error.starts_with(limit), "{sql}: {error}");
+        let explained = trail.error(&format!("EXPLAIN {sql}"));
+        assert!(explained.starts_with(limit), "{explained}");
+        let condition = format!("index IN ({sql})");
+        let search = query::Search { matches: Some(condition), ..query::Search::new(["index"], 1) };
+        let error = trail.view().search(&search).map(|_| ()).unwrap_err().to_string();
+        assert!(error.starts_with(limit), "{error}");
+    }
+    let quoted =
+        doubled("SELECT 1 AS n", |of| format!("SELECT * FROM \"a{of}\" UNION ALL SELECT * FROM \"a{of}\""), 40);
+    assert!(trail.error(&quoted).starts_with(limit));
+    let values = format!("VALUES (1){}", " UNION ALL VALUES (1)".repeat(200));
+    let error = trail.error(&values);
+    assert!(error.starts_with("the query needs more than the number of SELECTs and tables of 200"), "{error}");
+    // What anyone would write is answered: a long chain, and one that is named often.
+    assert_eq!(trail.rows(&doubled("SELECT index FROM events", union, 4)), [json!([800])]);
+    assert_eq!(
+        trail.rows(&doubled("SELECT index FROM events", |of| format!("SELECT * FROM a{of}"), 40)),
+        [json!([50])]
+    );
+    assert_eq!(
+        trail.rows("WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 9) SELECT max(x) FROM n"),
+        [json!([9])]
+    );
+}
+
 /// T21: what memory does not hold would stand on disk in clear. The same query over an open trail spills, and ends.
 #[test]
 fn a_query_of_an_encrypted_trail_puts_nothing_on_disk() {

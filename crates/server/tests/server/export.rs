@@ -3,7 +3,7 @@
 use std::io::Read as _;
 
 use access::{Assignment, Names, Role};
-use export::{Outside, RowFormat, Summary};
+use export::{Expected, Outside, RowFormat, Summary};
 use reqwest::{Method, Response};
 use serde_json::Value;
 
@@ -23,7 +23,9 @@ async fn unpacked(place: &Place, response: Response, name: &str) -> (std::path::
     let summary: Summary = serde_json::from_slice(response.headers()["onrecord-export"].as_bytes()).unwrap();
     let tar = response.bytes().await.unwrap();
     let target = place.dir().join(name);
-    export::unpack(&place.host, &*tar, &target, &summary.manifest_sha256).unwrap();
+    let encrypted = name == "sealed";
+    let expected = Expected { manifest_sha256: &summary.manifest_sha256, files: summary.files, encrypted };
+    export::unpack(&place.host, &*tar, &target, expected).unwrap();
     (target, summary, tar)
 }
 

@@ -31,7 +31,7 @@ fn of_pricing(place: &Place, role: &str) -> String {
 
 /// Two of three decisions are of `credit-risk`, the others of `pricing`.
 fn lines(count: u32) -> String {
-    let model = |number: u32| if number % 3 == 0 { "pricing" } else { "credit-risk" };
+    let model = |number: u32| if number.is_multiple_of(3) { "pricing" } else { "credit-risk" };
     (0..count).map(|number| decision(number).replace("credit-risk", model(number))).collect()
 }
 

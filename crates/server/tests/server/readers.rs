@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use access::{Assignment, Names, Role};
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::place::{Place, decision, id, until};
@@ -123,6 +124,30 @@ async fn an_answer_that_broke_off_is_told_with_what_was_handed_over() {
     assert_eq!(end["result"], "broken-off", "{end}");
     let rows = end["rows"].as_u64().unwrap();
     assert!(rows > 0 && rows < 4000, "{end}");
+    up.down().await;
+}
+
+/// What a reader may see of what is about a record is there, however much newer that is hidden.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_seen_is_not_lost_behind_what_is_hidden() {
+    let place = Place::with(&["default"]);
+    let writer = place.token("writer", "default");
+    let mut of_one = Assignment::new(Role::new("auditor").unwrap(), Names::of(["default"]).unwrap());
+    of_one.models = Names::of(["credit-risk"]).unwrap();
+    let of_one = place.token_of("credit", of_one);
+    let up = place.up().await;
+    let outcome = |number: u32, model: &str| {
+        let model = json!({"name": model, "version": "1"});
+        json!({"id": id(number), "kind": "outcome", "about": id(0), "model": model, "output": number}).to_string()
+            + "\n"
+    };
+    let seen = decision(0) + &outcome(1, "credit-risk") + &outcome(2, "credit-risk");
+    assert_eq!(up.append("default", &writer, seen).await.status(), 200);
+    let hidden: String = (10..250).map(|number| outcome(number, "pricing")).collect();
+    assert_eq!(up.append("default", &writer, hidden).await.status(), 200);
+    let told = up.json(&format!("/v1/trails/default/records/{}?about=true", id(0)), &of_one).await;
+    let about: Vec<&Value> = told["about"].as_array().unwrap().iter().map(|late| &late["record"]["output"]).collect();
+    assert_eq!((about, &told["about_more"]), (vec![&json!(2), &json!(1)], &json!(0)), "{told}");
     up.down().await;
 }
 

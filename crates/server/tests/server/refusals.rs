@@ -26,7 +26,9 @@ async fn every_kind_of_refusal_is_on_record() {
     let mut of_one = Assignment::new(Role::new("auditor").unwrap(), Names::of(["default"]).unwrap());
     of_one.models = Names::of(["pricing"]).unwrap();
     let of_one = place.token_of("pricing", of_one);
-    let up = place.up().await;
+    let mut config = place.config();
+    config.limits.batch_records_max = 3;
+    let up = place.up_with(config).await;
     let stats = format!("{}/v1/trails/default/stats", up.base);
     // Nobody, something that is no credential, and two at once.
     assert_eq!(up.client.get(&stats).send().await.unwrap().status(), 401);
@@ -38,8 +40,14 @@ async fn every_kind_of_refusal_is_on_record() {
     // Part of a batch.
     let lines = decision(0) + "{\"kind\":\"hold\",\"context\":{}}\n" + "{\"kind\":\"hold\",\"context\":{}}\n";
     assert_eq!(up.append("default", &writer, lines).await.status(), 200);
-    // By a handler.
+    // Part of one that is too long, and so not taken at all.
+    let lines: String = (1..4).map(decision).collect();
+    let lines = "{\"kind\":\"config\",\"context\":{}}\n".to_owned() + &lines;
+    assert_eq!(up.append("default", &writer, lines).await.status(), 413);
+    // By a handler. Figures of some models are no refusal.
     assert_eq!(up.get("/v1/trails/default/gaps", &of_one).await.status(), 403);
+    let part = up.json("/v1/trails/default/stats", &of_one).await;
+    assert!(part["bytes_a_decision"].is_null(), "{part}");
     up.down().await;
     let refused = refused(&place, "default");
     let find = |action: &str, words: &str| {
@@ -51,6 +59,8 @@ async fn every_kind_of_refusal_is_on_record() {
     assert_eq!(find("stats", "there twice"), Some((None, 1)), "{refused:?}");
     assert_eq!(find("append", "kind hold"), Some((Some("writer"), 2)), "{refused:?}");
     assert_eq!(find("gaps", "holes that are not there"), Some((Some("auditor"), 1)), "{refused:?}");
+    assert_eq!(find("append", "kind config"), Some((Some("writer"), 1)), "{refused:?}");
+    assert_eq!(find("stats", "a part of the trail"), None, "{refused:?}");
     assert!(!format!("{refused:?}").contains("eDp5"), "a credential is on record");
 }
 

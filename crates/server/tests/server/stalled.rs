@@ -115,8 +115,8 @@ async fn answers_that_wait_have_a_bound() {
     (config.limits.bytes_in_flight_max, config.limits.idle_s_max) = (2 << 20, 600);
     let up = place.up_with(config).await;
     let address = up.base.strip_prefix("http://").unwrap().to_owned();
-    let long = decision(0).replace("0.85", &format!("{:?}", vec!["x".repeat(200_000); 4]));
-    assert_eq!(up.append("default", &writer, long).await.status(), 200);
+    let long = |number: u32| decision(number).replace("0.85", &format!("{:?}", vec!["x".repeat(200_000); 4]));
+    assert_eq!(up.append("default", &writer, long(0)).await.status(), 200);
     let path = "/v1/trails/default/records/0";
     let mut lines = Vec::new();
     for _ in 0..2 {
@@ -128,6 +128,8 @@ async fn answers_that_wait_have_a_bound() {
     }
     let (status, told) = body(up.get(path, &auditor).await).await;
     assert_eq!((status, &told["type"]), (503, &"urn:onrecord:problem:busy".into()), "{told}");
+    // Who reads slowly is in the way of no append.
+    assert_eq!(up.append("default", &writer, long(1)).await.status(), 200);
     drop(lines);
     until("room again", async || (up.get(path, &auditor).await.status() == 200).then_some(())).await;
     up.down().await;
