@@ -64,7 +64,7 @@ impl Place {
     fn restore_as(&self, host: &Host, keys: &KeyFolder, pins: &[Vec<u8>]) -> Result<Restored, RestoreError> {
         let pins: Vec<_> = pins.iter().map(|pin| ("pin".to_owned(), pin.clone())).collect();
         let (backup, backup_keys) = (&*self.backup, Some(&self.backup_keys));
-        Restore { host, backup, backup_keys, to: &self.restored, keys, pins: &pins }.run(&mut |_| {})
+        Restore { host, backup, backup_keys, to: &self.restored, keys, pins: &pins, newest: false }.run(&mut |_| {})
     }
 
     fn restored(&self) -> Folder {
