@@ -198,7 +198,7 @@ impl Backup<'_> {
             return Ok(false);
         }
         done.keys = copied?;
-        Ok(self.keys_are_of(&snapshot)?)
+        self.keys_are_of(&snapshot)
     }
 }
 

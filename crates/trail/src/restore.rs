@@ -2,18 +2,19 @@
 //! a new one where it has not.
 //!
 //! A log never goes back (I4, T3): if its key has signed more than the backup holds, or may have written files that the
-//! backup knows nothing of, or if nothing at all says that it has not, the records of the backup become the first of a log with another name and another key. Its own
-//! first record says which log it goes on from, the checkpoint that it had, and which records are lost.
+//! backup knows nothing of, or if nothing at all says that it has not, the records of the backup become the first of a log
+//! with another name and another key. Its own first record says which log it goes on from, the checkpoint that it had, and
+//! which records are lost.
 
 mod key_folder;
 
 use std::path::{Path, PathBuf};
 
 use host::{FileError, Host};
-use keys::{Keyring, KeyringError, Place};
+use keys::{Keyring, KeyringError};
 use record::{JsonParser, Limits, Record};
 use tlog::checkpoint::{CheckpointError, SignError};
-use tlog::{Checkpoint, KeyError, KeyName, Prover, SignedCheckpoint, SigningKey, Verifier as _, VerifierKey};
+use tlog::{Checkpoint, KeyError, Verifier as _, VerifierKey};
 
 use crate::append::{AppendError, Intake, Outcome};
 use crate::backup::{BackupError, apart, check_copy, resolved};
@@ -21,7 +22,7 @@ use crate::folder::Folder;
 use crate::lock::{Lock, LockError};
 use crate::reader::{ReadError, Reader};
 use crate::settings::{Settings, SettingsError};
-use crate::signing_key::{KeyFolder, SIGNING_KEY, SigningKeyError, name_of};
+use crate::signing_key::{KeyFolder, SigningKeyError, name_of};
 use crate::snapshot::Snapshot;
 use crate::unfinished::{Restoring, Unfinished};
 use crate::verify::{Against, Progress, Report, VerifyError, verify};

@@ -175,7 +175,6 @@ impl Backup<'_> {
 #[cfg(test)]
 mod tests {
     use host::Host;
-    use tlog::Verifier as _;
 
     use super::*;
     use crate::folder::Folder;
