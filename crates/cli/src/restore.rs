@@ -132,9 +132,10 @@ fn text(session: &Session, args: &Args, restored: &Restored) -> Result<(), Failu
 fn refused(error: RestoreError) -> Failure {
     match error {
         RestoreError::Settings(error) => error.into(),
-        RestoreError::NeedsKeys { .. } | RestoreError::NotEmpty(_) | RestoreError::Pin { .. } => {
-            Failure::of(Exit::WrongUse, &error)
-        }
+        RestoreError::NeedsKeys { .. }
+        | RestoreError::KeyMissing(_)
+        | RestoreError::NotEmpty(_)
+        | RestoreError::Pin { .. } => Failure::of(Exit::WrongUse, &error),
         RestoreError::Backup(error @ trail::BackupError::NotApart { .. }) => Failure::of(Exit::WrongUse, &error),
         RestoreError::NotThatPast { .. } => Failure::of(Exit::Negative, &error),
         error => Failure::of(Exit::CouldNot, &error),

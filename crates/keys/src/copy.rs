@@ -96,6 +96,7 @@ impl Keyring {
         file.put(host, to.folder, to.name)?;
         Ok(CopiedKeys { keys: usable.keys.len(), destroyed, master: source_text, master_is_here: master.is_some() })
     }
+
     /// Whether keys could be copied: no other master key is in the way.
     ///
     /// # Errors

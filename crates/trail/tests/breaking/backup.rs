@@ -69,8 +69,8 @@ impl Place {
 
     /// With the folder of keys alone to say how far the log had come, or with somebody who vouches for the backup.
     fn restore_without_pins(&self, keys: &KeyFolder, newest: bool) -> Result<Restored, RestoreError> {
-        let (host, backup, backup_keys) = (&Host::system(), &*self.backup, Some(&self.backup_keys));
-        Restore { host, backup, backup_keys, to: &self.restored, keys, pins: &[], newest }.run(&mut |_| {})
+        let (host, backup, backup_keys) = (Host::system(), &*self.backup, Some(&self.backup_keys));
+        Restore { host: &host, backup, backup_keys, to: &self.restored, keys, pins: &[], newest }.run(&mut |_| {})
     }
 
     fn restored(&self) -> Folder {
@@ -195,7 +195,8 @@ fn back_up_while(
     point: &'static str,
     act: impl FnOnce() + Send + 'static,
 ) -> Result<BackedUp, BackupError> {
-    let between = Arc::new(Between { point, act: Mutex::new(Some(Box::new(act))) });
+    let act: Box<dyn FnOnce() + Send> = Box::new(act);
+    let between = Arc::new(Between { point, act: Mutex::new(Some(act)) });
     let done = place.back_up_as(&Host::builder().faults(between.clone()).build());
     assert!(between.act.lock().is_none(), "{point} was passed");
     done
@@ -644,7 +645,7 @@ fn an_open_trail_is_backed_up_with_or_without_keys() {
     let done = backup(&Host::system(), &place.trail.folder, Some(&place.trail.keys), &to, None).unwrap();
     assert!(done.keys.is_none());
     assert_eq!(check(&to, &[place.trail.pin()]).verdict, Verdict::Valid);
-    let error = place.restore_as(&Host::system(), &place.keys, &[]).unwrap_err();
+    let error = place.restore_as(&Host::system(), &place.keys, &[place.trail.pin()]).unwrap_err();
     assert!(matches!(error, RestoreError::Key(_) | RestoreError::Open(_)), "{error}");
     place.back_up();
     let restored = place.restore_as(&Host::system(), &place.keys, &[place.trail.pin()]).unwrap();
