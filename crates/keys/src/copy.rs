@@ -129,7 +129,10 @@ impl Keyring {
         if let Some(from) = from {
             let source = Store::at(host, from.folder, from.name);
             let theirs = Unwrapped::of(host, from, expect(host, from.folder, from.name)?)?;
-            for key in source.list()?.into_iter().filter(|key| needed.contains(&key.0) && !there.contains(key)) {
+            for key in source.list()?.into_iter().filter(|key| needed.contains(&key.0)) {
+                if there.contains(&key) {
+                    continue;
+                }
                 let Some(secret) = theirs.secret_in(&source, &key.0, &key.1)? else { continue };
                 store.replace(&key.0, &key.1, &unwrapped.wrap(host, &key.0, &key.1, &secret))?;
                 there.insert(key);
