@@ -141,7 +141,7 @@ pub enum RestoreError {
         size: u64,
     },
     /// The folder holds something else.
-    #[error("{} is neither empty nor a restore of this backup that was interrupted; nothing was changed; name a new folder, or remove this one", .0.display())]
+    #[error("{} is neither empty nor a restore of this backup that was interrupted; nothing was changed; name a new folder", .0.display())]
     NotEmpty(PathBuf),
     /// The checkpoint could not be signed by the new key.
     #[error(transparent)]
