@@ -274,7 +274,7 @@ fn an_older_copy_is_not_backed_up_with_the_keys_of_the_newer_one() {
     let older = place.trail.temp.path().join("older");
     copy(place.trail.folder.root(), &older);
     let writer = place.trail.open();
-    writer.settle().unwrap();
+    writer.compact().unwrap();
     writer.close().unwrap();
     let (folder, to) = (Folder::new(older).with_keys(&place.trail.keys), Folder::new(&place.backup));
     let error = backup(&Host::system(), &folder, Some(&place.trail.keys), &to, Some(&place.backup_keys)).unwrap_err();
