@@ -100,7 +100,7 @@ fn refused(error: BackupError) -> Failure {
         BackupError::NeedsKeys | BackupError::NotApart { .. } | BackupError::Another { .. } => {
             Failure::of(Exit::WrongUse, &error)
         }
-        BackupError::NotOurPast { .. } => Failure::of(Exit::Negative, &error),
+        BackupError::NotOurPast { .. } | BackupError::OlderCopy { .. } => Failure::of(Exit::Negative, &error),
         error => Failure::of(Exit::CouldNot, &error),
     }
 }

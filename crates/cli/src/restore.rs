@@ -16,8 +16,9 @@ use crate::verify;
 
 /// Restore a trail from a backup, and check it
 ///
-/// The log goes on if the backup holds all that its key is known to have signed. If it does not, a new log begins from the
-/// backup, under another name and key, and its first record says which records are lost.
+/// The log goes on if the backup holds all that its key is known to have signed: a checkpoint that somebody kept (--pin), the
+/// folder of keys that the trail was used with, or you (--newest) have to say so. Otherwise a new log begins from the backup,
+/// under another name and key, and its first record says which records are lost.
 #[derive(clap::Args)]
 #[command(after_help = AFTER)]
 pub struct Args {
@@ -32,6 +33,9 @@ pub struct Args {
     /// A checkpoint of this log that somebody kept, the newest that can be found; may be given more than once
     #[arg(long = "pin", value_name = "CHECKPOINT")]
     pub pins: Vec<PathBuf>,
+    /// This backup is the newest there is, and nothing was signed after it: if that is wrong, the log gets a second history
+    #[arg(long)]
+    pub newest: bool,
 }
 
 const AFTER: &str = "\
@@ -48,6 +52,7 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
         to: &args.output,
         keys: session.keys()?,
         pins: &pins,
+        newest: args.newest,
     };
     let mut bar = progress::bar(session, "hashing");
     let restored = restore.run(&mut |progress| bar.of(progress.done, progress.total));
@@ -61,9 +66,10 @@ pub fn run(session: &Session, args: &Args) -> Outcome {
     if restored.report.verdict.is_good() {
         return Ok(Exit::Done);
     }
-    let folder = args.output.display();
-    session
-        .error(&format!("{} is not whole, and nobody opens it: take another backup, and remove this folder", folder));
+    session.error(&format!(
+        "{} is not whole, and nobody opens it: take another backup, for another folder",
+        args.output.display()
+    ));
     Ok(Exit::Negative)
 }
 
@@ -104,9 +110,16 @@ fn text(session: &Session, args: &Args, restored: &Restored) -> Result<(), Failu
         if let (Some(name), Some(keys)) = (&from.old_keys, &session.keys) {
             let keys = keys.path_of_folder().join(format!("{name}.*"));
             session.note(&format!(
-                "the old log's keys open its backups, whatever is erased from now on: remove {} once nothing of it is needed",
+                "the old log's keys open its backups, whatever is erased from now on: {} stay where they are, for the old \
+                 trail may still be in use; docs/runbook.md says when they may go",
                 keys.display()
             ));
+        }
+        if from.unproven {
+            session.note(
+                "nothing said that this backup is the newest: with a checkpoint that somebody kept (--pin), or if you know it \
+                 to be so (--newest), the old log goes on",
+            );
         }
     } else if args.pins.is_empty() {
         session.note(
@@ -119,9 +132,10 @@ fn text(session: &Session, args: &Args, restored: &Restored) -> Result<(), Failu
 fn refused(error: RestoreError) -> Failure {
     match error {
         RestoreError::Settings(error) => error.into(),
-        RestoreError::NeedsKeys { .. } | RestoreError::NotEmpty(_) | RestoreError::Pin { .. } => {
-            Failure::of(Exit::WrongUse, &error)
-        }
+        RestoreError::NeedsKeys { .. }
+        | RestoreError::KeyMissing(_)
+        | RestoreError::NotEmpty(_)
+        | RestoreError::Pin { .. } => Failure::of(Exit::WrongUse, &error),
         RestoreError::Backup(error @ trail::BackupError::NotApart { .. }) => Failure::of(Exit::WrongUse, &error),
         RestoreError::NotThatPast { .. } => Failure::of(Exit::Negative, &error),
         error => Failure::of(Exit::CouldNot, &error),

@@ -61,7 +61,31 @@ impl Host {
         path: impl AsRef<Path>,
         step: &'static str,
     ) -> Result<u64, FileError> {
-        let (source, path) = (self.open_read(from, step)?, path.as_ref());
+        let (temporary, length) = self.copy_temporary(from.as_ref(), path.as_ref(), step)?;
+        self.name_new(temporary, path.as_ref(), step)?;
+        Ok(length)
+    }
+
+    /// As [`Host::copy_new`], in place of whatever `path` holds, as [`Host::replace`] does it.
+    ///
+    /// # Errors
+    /// As [`Host::replace`]; [`FileError::is_not_found`] when `from` is not there.
+    pub fn copy_over(
+        &self,
+        from: impl AsRef<Path>,
+        path: impl AsRef<Path>,
+        step: &'static str,
+    ) -> Result<u64, FileError> {
+        let path = path.as_ref();
+        let (temporary, length) = self.copy_temporary(from.as_ref(), path, step)?;
+        let renamed = self.rename(&temporary.path, path, step);
+        temporary.keep_or_sweep(renamed)?;
+        self.sync_dir(parent(path), step)?;
+        Ok(length)
+    }
+
+    fn copy_temporary(&self, from: &Path, path: &Path, step: &'static str) -> Result<(Temporary, u64), FileError> {
+        let source = self.open_read(from, step)?;
         let mut length = 0;
         let copy = |file: &DurableFile| {
             let mut chunk = vec![0; COPY_BYTES];
@@ -75,8 +99,7 @@ impl Host {
             }
         };
         let temporary = self.write_temporary(path, step, None, copy)?;
-        self.name_new(temporary, path, step)?;
-        Ok(length)
+        Ok((temporary, length))
     }
 
     fn name_new(&self, temporary: Temporary, path: &Path, step: &'static str) -> Result<(), FileError> {

@@ -128,7 +128,8 @@ impl<T: Send + 'static> Journal<T> {
     /// Removes the segments in which every record is below `below`, oldest first; durable when it returns. The segment
     /// that is being written stays: [`Journal::rotate`] first to be rid of its records too.
     ///
-    /// The caller has made sure that those records are durable elsewhere (I5).
+    /// The caller has made sure that those records are durable elsewhere (I5). It also sees to keys of segments that could
+    /// not be destroyed: they are owed ([`keys::Keyring::owed`]).
     ///
     /// # Errors
     /// [`Stopped`]: a segment could not be removed, or the folder not fsynced, and the journal has stopped. No record
@@ -157,10 +158,11 @@ impl<T: Send + 'static> Journal<T> {
         if released.segments > 0 {
             self.host.sync_dir(&self.folder, STEP)?;
         }
-        // What was in them is unreadable in every copy of them from here on.
+        // What was in them is unreadable in every copy of them from here on. A key that cannot be destroyed stays owed in the
+        // keyring, where its owner tries again and is told why: the journal needs it no more, and goes on.
         if let Some(keys) = &self.shared.options.keys {
             let names = removed.iter().filter_map(|path| path.file_name()?.to_str());
-            keys.destroy(names)?;
+            let _ = keys.destroy(names);
         }
         Ok(released)
     }

@@ -12,7 +12,7 @@ use crate::cipher::bound_to;
 use crate::encoded::Hex;
 use crate::master::{MasterError, Recipe, make_if_default};
 use crate::owed::Owed;
-use crate::store::{Entry, Store, bound};
+use crate::store::{Entry, Store};
 use crate::trail_file::TrailFile;
 use crate::unwrapped::Unwrapped;
 use crate::{DataKey, KeyId, Secret, Source};
@@ -77,6 +77,23 @@ pub enum KeyringError {
         /// What it wraps.
         path: PathBuf,
     },
+    /// The key of a file that needs one is not there, so what has it elsewhere is left alone.
+    #[error(
+        "no key of {file} is in {}: it was destroyed or lost; put it back from a backup of the folder of keys", store.display()
+    )]
+    NoKeyOf {
+        /// The file.
+        file: String,
+        /// The store.
+        store: PathBuf,
+    },
+    /// A copy of the keys would need another master key where there is one.
+    #[error(
+        "{} is another master key than the one of the keys that would be copied there, and was left as it is; name another \
+         folder of keys, or first give the trail a master key under another name: onrecord keys rotate TRAIL --master-key \
+         file:OTHER.key", .0.display()
+    )]
+    OtherMaster(PathBuf),
     /// The master key could not be had.
     #[error(transparent)]
     Master(#[from] MasterError),
@@ -193,11 +210,9 @@ impl Keyring {
         }
         drop(owed);
         let unwrapped = self.unwrapped();
-        let (origin, (wrapped_by, cipher)) = (&unwrapped.file.origin, &unwrapped.newest);
         let (id, secret) = (Hex(host.random()), Secret::random(host));
-        let sealed = cipher.seal(host, &bound(origin, file, &id), secret.bytes());
-        store.put(file, &id, &Entry { wrapped_by: *wrapped_by, sealed })?;
-        Ok(DataKey::new(id, secret, origin, file))
+        store.put(file, &id, &unwrapped.wrap(host, file, &id, &secret))?;
+        Ok(DataKey::new(id, secret, &unwrapped.file.origin, file))
     }
 
     /// The key of the file of that name with that id. One that is wrapped by a key of the trail that is not known is looked

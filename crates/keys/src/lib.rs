@@ -33,7 +33,7 @@ mod trail_file;
 mod unwrapped;
 
 pub use cipher::{Cipher, NonceBytes, NotAuthentic, TAG_BYTES, bound_to};
-pub use copy::{CopiedKeys, Place};
+pub use copy::{CopiedKeys, Copying, Place};
 pub use data_key::DataKey;
 pub use encoded::Hex;
 pub use keyring::{KeyError, Keyring, KeyringError};

@@ -36,18 +36,19 @@ impl Owed {
         self.keys.len() + self.files.len()
     }
 
-    /// Destroys it all, and says how many keys those were. Durable when it returns; what fails stays owed.
+    /// Destroys it all, and says how many keys those were. Durable when it returns; what fails stays owed, and keeps nothing
+    /// else of it.
     pub(crate) fn pay(&mut self, store: &Store) -> Result<usize, FileError> {
-        if !self.files.is_empty() {
-            let there = store.list()?;
-            self.keys.extend(there.into_iter().filter(|(file, _)| self.files.contains(file)));
-            self.files.clear();
-        }
-        if self.keys.is_empty() {
-            return Ok(0);
-        }
-        let count = store.destroy(&self.keys)?;
-        self.keys.clear();
-        Ok(count)
+        let listed = if self.files.is_empty() { Ok(Vec::new()) } else { store.list() };
+        let unlisted = match listed {
+            Ok(there) => {
+                self.keys.extend(there.into_iter().filter(|(file, _)| self.files.contains(file)));
+                self.files.clear();
+                None
+            }
+            Err(error) => Some(error),
+        };
+        let count = if self.keys.is_empty() { 0 } else { store.destroy(&mut self.keys)? };
+        unlisted.map_or(Ok(count), Err)
     }
 }

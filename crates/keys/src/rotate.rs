@@ -5,9 +5,9 @@ use std::path::Path;
 use host::{DurableFile, FileError, Host};
 
 use crate::encoded::Hex;
-use crate::keyring::{KeyError, KeyringError};
+use crate::keyring::KeyringError;
 use crate::master::{Recipe, make_if_default};
-use crate::store::{Entry, Store, bound};
+use crate::store::Store;
 use crate::trail_file::TrailFile;
 use crate::unwrapped::{Unwrapped, unwrap};
 use crate::{Keyring, Secret, Source};
@@ -64,17 +64,11 @@ impl Keyring {
             file.put(host, folder, name)?;
         }
         let unwrapped = Unwrapped::read(host, folder, name, file.log())?;
-        let (store, (newest, cipher)) = (Store::at(host, folder, name), &unwrapped.newest);
+        let store = Store::at(host, folder, name);
         let mut count = 0;
         for (of, id) in store.list()? {
-            let Some(bytes) = store.get(&of, &id)? else { continue };
-            let unusable = |why: String| KeyError::Unusable { path: store.path(&of, &id), why };
-            let entry = Entry::decode(&bytes).map_err(unusable)?;
-            let secret = unwrapped.open(&of, &id, &entry);
-            let secret = secret.ok_or_else(|| unusable("wrapped by a key that is not the trail's".to_owned()))?;
-            let secret = secret.map_err(|error| unusable(error.to_string()))?;
-            let sealed = cipher.seal(host, &bound(&file.origin, &of, &id), secret.bytes());
-            store.replace(&of, &id, &Entry { wrapped_by: *newest, sealed })?;
+            let Some(secret) = unwrapped.secret_in(&store, &of, &id)? else { continue };
+            store.replace(&of, &id, &unwrapped.wrap(host, &of, &id, &secret))?;
             count += 1;
         }
         file.keys.truncate(1);

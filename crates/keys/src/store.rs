@@ -120,23 +120,30 @@ impl Store {
     }
 
     /// Destroys these keys, and says how many of them were there; durable when it returns. What stood in a key's file is
-    /// written over first, as far as the disk lets that be true.
-    pub(crate) fn destroy(&self, keys: &BTreeSet<(String, KeyId)>) -> Result<usize, FileError> {
-        let mut count = 0;
-        for (file, id) in keys {
-            let path = self.path(file, id);
-            match self.wipe(&path) {
-                // An earlier try came this far.
-                Err(error) if error.is_not_found() => continue,
-                wiped => wiped?,
-            }
-            match self.host.remove(&path, STEP) {
-                Err(error) if !error.is_not_found() => return Err(error),
-                _ => count += 1,
+    /// written over first, as far as the disk lets that be true. One that fails keeps none of the others: those that failed
+    /// are left in `keys`, and the first error is given.
+    pub(crate) fn destroy(&self, keys: &mut BTreeSet<(String, KeyId)>) -> Result<usize, FileError> {
+        let (mut count, mut failed, mut first) = (0, BTreeSet::new(), None);
+        for key in &*keys {
+            match self.destroy_one(&self.path(&key.0, &key.1)) {
+                Ok(was_there) => count += usize::from(was_there),
+                Err(error) => {
+                    failed.insert(key.clone());
+                    first.get_or_insert(error);
+                }
             }
         }
         self.host.sync_dir(&self.folder, STEP)?;
-        Ok(count)
+        *keys = failed;
+        first.map_or(Ok(count), Err)
+    }
+
+    /// Says whether it was there: an earlier try may have come this far.
+    fn destroy_one(&self, path: &Path) -> Result<bool, FileError> {
+        match self.wipe(path).and_then(|()| self.host.remove(path, STEP)) {
+            Err(error) if error.is_not_found() => Ok(false),
+            destroyed => destroyed.map(|()| true),
+        }
     }
 
     fn wipe(&self, path: &Path) -> Result<(), FileError> {

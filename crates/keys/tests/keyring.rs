@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use host::{Fault, FaultLog, FaultTable, Host};
-use keys::{DataKey, KeyError, KeyId, Keyring, KeyringError, MasterError, Place, Rewrapped, Source};
+use keys::{Copying, DataKey, KeyError, KeyId, Keyring, KeyringError, MasterError, Place, Rewrapped, Source};
 
 const ORIGIN: &str = "example.com/credit";
 
@@ -212,17 +212,17 @@ fn a_copy_of_the_keys_is_brought_up_to_date() {
     let (gone, stays) = (keyring.make("a").unwrap(), keyring.make("b").unwrap());
     let from = Place { folder: folder.path(), name: "t" };
     let to = Place { folder: other.path(), name: "t" };
-    let copied = Keyring::copy(&host, from, to, None).unwrap();
+    let copied = Keyring::copy(&host, from, to, Copying::default()).unwrap();
     assert_eq!((copied.keys, copied.destroyed, copied.master_is_here), (2, 0, true));
     assert!(same(&open(other.path()).unwrap().find("a", &gone.id()).unwrap(), &gone));
     keyring.destroy(["a"]).unwrap();
-    let copied = Keyring::copy(&host, from, to, None).unwrap();
+    let copied = Keyring::copy(&host, from, to, Copying::default()).unwrap();
     assert_eq!((copied.keys, copied.destroyed), (1, 1));
     let copy = open(other.path()).unwrap();
     assert!(matches!(copy.find("a", &gone.id()), Err(KeyError::Destroyed { .. })));
     assert!(same(&copy.find("b", &stays.id()).unwrap(), &stays));
     let later = Place { folder: other.path(), name: "later" };
-    Keyring::copy(&host, from, later, Some("example.com/later")).unwrap();
+    Keyring::copy(&host, from, later, Copying { log: Some("example.com/later"), ..Copying::default() }).unwrap();
     let later = Keyring::open(&host, other.path(), "later", "example.com/later").unwrap();
     assert!(same(&later.find("b", &stays.id()).unwrap(), &stays));
     let made = later.make("c").unwrap();
@@ -230,6 +230,88 @@ fn a_copy_of_the_keys_is_brought_up_to_date() {
     assert!(matches!(error, KeyringError::Malformed { .. }), "{error}");
     // It is another store: what is made or destroyed in one is not in the other.
     assert!(matches!(keyring.find("c", &made.id()), Err(KeyError::Destroyed { .. })));
+}
+
+/// What is damaged, written over or missing in the original takes nothing from the only copy that is good.
+#[test]
+fn a_copy_is_not_made_worse_by_its_original() {
+    let (host, folder, other) = (Host::system(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let keyring = create(&host, folder.path(), &Source::default()).unwrap();
+    let (needed, other_one) = (keyring.make("a").unwrap(), keyring.make("b").unwrap());
+    let from = Place { folder: folder.path(), name: "t" };
+    let to = Place { folder: other.path(), name: "t" };
+    let names = std::collections::BTreeSet::from(["a".to_owned()]);
+    let copying = Copying { needed: Some(&names), ..Copying::default() };
+    Keyring::copy(&host, from, to, copying).unwrap();
+    let file = folder.path().join("t.keys").join(format!("a.{}", needed.id()));
+    let good = std::fs::read(&file).unwrap();
+    let mut changed = good.clone();
+    changed[50] ^= 1;
+    for bad in [Some(changed), Some(vec![0; good.len()]), Some(Vec::new()), None] {
+        match &bad {
+            Some(bytes) => host.replace(&file, bytes, "test", None).unwrap(),
+            None => host.remove(&file, "test").unwrap(),
+        }
+        let error = Keyring::copy(&host, from, to, copying).unwrap_err();
+        assert!(matches!(error, KeyringError::NoKeyOf { .. } | KeyringError::Key(_)), "{bad:?}: {error}");
+        assert!(same(&open(other.path()).unwrap().find("a", &needed.id()).unwrap(), &needed), "{bad:?}");
+    }
+    host.replace(&file, &good, "test", None).unwrap();
+    // One that nothing needs is not copied, and takes nothing either.
+    let unneeded = folder.path().join("t.keys").join(format!("b.{}", other_one.id()));
+    host.replace(&unneeded, b"damaged", "test", None).unwrap();
+    Keyring::copy(&host, from, to, copying).unwrap();
+    assert!(same(&open(other.path()).unwrap().find("b", &other_one.id()).unwrap(), &other_one));
+}
+
+/// Keys that are in use get those that they lack, wrapped as they are by now, and lose none.
+#[test]
+fn keys_in_place_are_completed() {
+    let (host, folder, other) = (Host::system(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let keyring = create(&host, folder.path(), &Source::default()).unwrap();
+    let (lost, kept) = (keyring.make("a").unwrap(), keyring.make("b").unwrap());
+    let here = Place { folder: folder.path(), name: "t" };
+    let copy = Place { folder: other.path(), name: "t" };
+    Keyring::copy(&host, here, copy, Copying::default()).unwrap();
+    keyring.destroy(["a"]).unwrap();
+    Keyring::rotate_trail_key(&host, folder.path(), "t").unwrap();
+    let later = open(folder.path()).unwrap().make("c").unwrap();
+    let names = ["a", "b"].map(str::to_owned).into();
+    let error = Keyring::complete(&host, None, here, &names).unwrap_err();
+    assert!(matches!(&error, KeyringError::NoKeyOf { file, .. } if file == "a"), "{error}");
+    Keyring::complete(&host, Some(copy), here, &names).unwrap();
+    let keyring = open(folder.path()).unwrap();
+    for (name, key) in [("a", lost), ("b", kept), ("c", later)] {
+        assert!(same(&keyring.find(name, &key.id()).unwrap(), &key), "{name}");
+    }
+}
+
+/// A copy beside another trail's master key is refused before anything of it is there.
+#[test]
+fn another_master_key_is_left_as_it_is() {
+    let (host, folder, other) = (Host::system(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    create(&host, folder.path(), &Source::default()).unwrap();
+    put(other.path().join("master.key"), &[7; 32]);
+    let from = Place { folder: folder.path(), name: "t" };
+    let to = Place { folder: other.path(), name: "t" };
+    let error = Keyring::copy(&host, from, to, Copying::default()).unwrap_err();
+    assert!(matches!(error, KeyringError::OtherMaster(_)) && error.to_string().contains("keys rotate"), "{error}");
+    assert_eq!(std::fs::read_dir(other.path()).unwrap().count(), 1);
+}
+
+/// T21: of several keys the one that cannot be destroyed keeps none of the others.
+#[test]
+fn one_key_that_stays_keeps_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    create(&Host::system(), folder.path(), &Source::default()).unwrap();
+    let faulty = Host::builder().faults(FaultTable::one("key-store.remove", 1, Fault::FailBefore(5))).build();
+    let keyring = Keyring::open(&faulty, folder.path(), "t", ORIGIN).unwrap();
+    for name in ["a", "b", "c"] {
+        keyring.make(name).unwrap();
+    }
+    keyring.destroy(["a", "b", "c"]).unwrap_err();
+    assert_eq!((keyring.owed(), keyring.count().unwrap()), (1, 1));
+    assert_eq!((keyring.destroy_owed().unwrap(), keyring.owed(), keyring.count().unwrap()), (1, 0, 0));
 }
 
 /// T25: whatever fails while a trail gets another key, every key is found after, and the rotation can be finished.

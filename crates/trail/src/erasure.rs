@@ -159,7 +159,7 @@ pub(crate) mod pending {
     }
 
     /// The file, to its key in the store.
-    const FILE: &str = "erasure.json";
+    pub(crate) const FILE: &str = "erasure.json";
 
     /// Whom an erasure is about may be read out of it, so it is encrypted where the trail is. One that is there already is
     /// left as it is: a try more is no reason for a key more.

@@ -1,4 +1,5 @@
-//! One writer at a time (I6): a lock in the trail's folder, and one beside its keys, which copies of the folder share.
+//! One writer at a time (I6): a lock in the trail's folder, and one beside its keys, which copies of the folder share. And one
+//! at a time who makes a copy of a trail.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +18,7 @@ pub(crate) struct WriterLock {
 
 /// A file that this process holds locked, and that says so.
 #[derive(Debug)]
-struct Lock {
+pub(crate) struct Lock {
     file: DurableFile,
 }
 
@@ -38,6 +39,14 @@ pub enum LockError {
          one, or restore this copy as a trail of its own", of_holder(.holder)
     )]
     KeysInUse {
+        /// What the lock file says of the holder.
+        holder: String,
+    },
+    /// Two at a time would mix two states of a trail.
+    #[error("another backup or restore into {} is under way{}; let it end", folder.display(), of_holder(.holder))]
+    UnderWay {
+        /// The folder.
+        folder: PathBuf,
         /// What the lock file says of the holder.
         holder: String,
     },
@@ -62,16 +71,36 @@ impl WriterLock {
         let root = folder.root();
         let mine = Lock::take(host, &folder.lock(), "lock", "")?;
         let mine = mine.map_err(|holder| LockError::Held { folder: root.to_owned(), holder })?;
-        let place = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
-        let beside = match Lock::take(host, &keys.lock_path(key), "key-lock", &place.display().to_string()) {
-            Err(error) if error.is_not_found() => None,
-            taken => Some(taken?.map_err(|holder| LockError::KeysInUse { holder })?),
-        };
+        let beside = Lock::of_keys(host, root, keys, key)?;
         Ok(WriterLock { _folder: mine, _keys: beside })
     }
 }
 
 impl Lock {
+    /// The lock beside the keys, for whoever writes the trail in `root`; nothing if there is no folder of keys.
+    pub(crate) fn of_keys(
+        host: &Host,
+        root: &Path,
+        keys: &KeyFolder,
+        key: &VerifierKey,
+    ) -> Result<Option<Lock>, LockError> {
+        let place = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
+        match Lock::take(host, &keys.lock_path(key), "key-lock", &place.display().to_string()) {
+            Err(error) if error.is_not_found() => Ok(None),
+            taken => Ok(Some(taken?.map_err(|holder| LockError::KeysInUse { holder })?)),
+        }
+    }
+
+    /// The lock of whoever makes `folder` a copy of a trail: a file beside it, for the folder is to hold a trail alone.
+    /// `folder` is a path without links.
+    pub(crate) fn beside(host: &Host, folder: &Path) -> Result<Lock, LockError> {
+        let above = folder.parent().unwrap_or(folder);
+        host.create_dir_all(above, "copy-lock")?;
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        let taken = Lock::take(host, &above.join(format!(".{name}.onrecord-lock")), "copy-lock", "")?;
+        taken.map_err(|holder| LockError::UnderWay { folder: folder.to_owned(), holder })
+    }
+
     /// The lock, or what its file says of who has it.
     fn take(host: &Host, path: &Path, step: &'static str, what: &str) -> Result<Result<Lock, String>, FileError> {
         match host.create_new(path, step) {

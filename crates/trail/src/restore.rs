@@ -2,23 +2,27 @@
 //! a new one where it has not.
 //!
 //! A log never goes back (I4, T3): if its key has signed more than the backup holds, or may have written files that the
-//! backup knows nothing of, the records of the backup become the first of a log with another name and another key. Its own
-//! first record says which log it goes on from, the checkpoint that it had, and which records are lost.
+//! backup knows nothing of, or if nothing at all says that it has not, the records of the backup become the first of a log
+//! with another name and another key. Its own first record says which log it goes on from, the checkpoint that it had, and
+//! which records are lost.
+
+mod key_folder;
 
 use std::path::{Path, PathBuf};
 
 use host::{FileError, Host};
-use keys::{Keyring, KeyringError, Place};
+use keys::{Keyring, KeyringError};
 use record::{JsonParser, Limits, Record};
 use tlog::checkpoint::{CheckpointError, SignError};
-use tlog::{Checkpoint, KeyError, KeyName, Prover, SignedCheckpoint, SigningKey, Verifier as _, VerifierKey};
+use tlog::{Checkpoint, KeyError, Verifier as _, VerifierKey};
 
 use crate::append::{AppendError, Intake, Outcome};
-use crate::backup::{BackupError, apart, copy_keys};
+use crate::backup::{BackupError, apart, check_copy, resolved};
 use crate::folder::Folder;
+use crate::lock::{Lock, LockError};
 use crate::reader::{ReadError, Reader};
 use crate::settings::{Settings, SettingsError};
-use crate::signing_key::{KeyFolder, SIGNING_KEY, SigningKeyError, name_of};
+use crate::signing_key::{KeyFolder, SigningKeyError, name_of};
 use crate::snapshot::Snapshot;
 use crate::unfinished::{Restoring, Unfinished};
 use crate::verify::{Against, Progress, Report, VerifyError, verify};
@@ -45,6 +49,9 @@ pub struct Restore<'a> {
     pub keys: &'a KeyFolder,
     /// Checkpoints of the log that somebody kept, by name: the newest that is known decides whether the log goes on.
     pub pins: &'a [(String, Vec<u8>)],
+    /// Somebody vouches for it that there is no newer copy, and that nothing was signed since: the log goes on though nothing
+    /// else says so.
+    pub newest: bool,
 }
 
 /// What a restore came to.
@@ -72,6 +79,8 @@ pub struct GoesOnFrom {
     /// What the old log's files in the folder of keys are called by, if there are any: they open older backups, and are not
     /// destroyed with those of the new one.
     pub old_keys: Option<String>,
+    /// Whether there was nothing to say that the backup is the newest there is: no checkpoint, no keys that had been in use.
+    pub unproven: bool,
 }
 
 impl GoesOnFrom {
@@ -102,6 +111,9 @@ pub enum RestoreError {
     /// The trail names no usable key, or the new log has a name that is none.
     #[error("the log's key is malformed: {0}")]
     LogKey(#[from] KeyError),
+    /// Some keys are here, and not all that the backup is read with.
+    #[error("{0}; the backup's own keys, with --keys, are added to those that are there")]
+    KeyMissing(KeyringError),
     /// The keys are not here.
     #[error("the keys of {origin} are not in {}: name the backup of them with --keys", folder.display())]
     NeedsKeys {
@@ -129,7 +141,7 @@ pub enum RestoreError {
         size: u64,
     },
     /// The folder holds something else.
-    #[error("{} is neither empty nor a restore of this backup that was interrupted; nothing was changed; name a new folder, or remove this one", .0.display())]
+    #[error("{} is neither empty nor a restore of this backup that was interrupted; nothing was changed; name a new folder", .0.display())]
     NotEmpty(PathBuf),
     /// The checkpoint could not be signed by the new key.
     #[error(transparent)]
@@ -158,6 +170,12 @@ pub enum RestoreError {
     /// The restored trail cannot be checked.
     #[error(transparent)]
     Verify(#[from] VerifyError),
+    /// The folder, or the keys of the log that goes on, are in use.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A link is no part of a backup, and may lead anywhere.
+    #[error("{} is neither a file nor a folder, and nothing was made of it; no backup holds such a thing: take it away", .0.display())]
+    NoFile(PathBuf),
     /// The disk refused.
     #[error(transparent)]
     File(#[from] FileError),
@@ -180,23 +198,26 @@ impl Restore<'_> {
         let key_folders: Vec<&Path> =
             [Some(self.keys), self.backup_keys].into_iter().flatten().map(|keys| &*keys.0).collect();
         apart(&[self.backup, self.to], &key_folders)?;
+        let _alone = Lock::beside(host, &resolved(self.to))?;
         let snapshot = Reader::new(host, &from).snapshot()?;
         let known = self.newest_known(&snapshot, &key)?;
         let restoring = self.begin(to, &snapshot, &key, known.as_ref())?;
         if host.read_if_there(to.settings(), STEP)?.is_none() {
             self.copy_records(to)?;
             let settled = match &restoring.successor {
-                None => self.take_up(&snapshot, &settings)?,
+                None => self.take_up(&snapshot, &settings, &key)?,
                 Some(_) => self.begin_anew(to, &snapshot, &settings, &restoring)?,
             };
             host.replace(to.settings(), &settled.to_json(), STEP, None)?;
         }
         let old_keys = Keyring::encrypts_at(host, &self.keys.0, &name_of(&key))?.map(|_| name_of(&key));
+        let unproven = restoring.successor.is_some() && self.is_unproven(&key)?;
         let goes_on_from = restoring.successor.as_ref().map(|_| GoesOnFrom {
             origin: settings.origin.clone(),
             records: snapshot.end(),
             known: known.as_ref().map_or(0, |known| known.size),
             old_keys: old_keys.clone(),
+            unproven,
         });
         drop(snapshot);
         let first = goes_on_from.as_ref().map(|from| first_record(from, known.as_ref(), &restoring)).transpose()?;
@@ -215,40 +236,6 @@ impl Restore<'_> {
         let mut folder = Folder::new(self.to).with_keys(self.keys);
         folder.unfinished_too = true;
         folder
-    }
-
-    /// The newest checkpoint of the log that is known here: pinned, or remembered beside a key. The backup must hold all that
-    /// an older one covers.
-    fn newest_known(&self, snapshot: &Snapshot, key: &VerifierKey) -> Result<Option<Known>, RestoreError> {
-        let mut all = self.pins.to_vec();
-        for keys in [Some(self.keys), self.backup_keys].into_iter().flatten() {
-            let path = keys.last_signed_path(key);
-            all.extend(keys.last_signed(self.host, key)?.map(|bytes| (path.display().to_string(), bytes)));
-        }
-        let mut newest: Option<Known> = None;
-        for (name, bytes) in all {
-            let signed = SignedCheckpoint::open(&bytes, std::slice::from_ref(key));
-            let signed = signed.map_err(|error| RestoreError::Pin { name: name.clone(), cause: error.to_string() })?;
-            let (size, root) = (signed.checkpoint().size(), signed.checkpoint().root());
-            if size <= snapshot.sealed() {
-                let held = Prover::new(snapshot.entries(), size).root();
-                if !held.is_ok_and(|held| held == root) {
-                    return Err(RestoreError::NotThatPast { name, size });
-                }
-            }
-            if newest.as_ref().is_none_or(|newest| newest.size < size) {
-                newest = Some(Known { size, note: signed.to_string() });
-            }
-        }
-        Ok(newest)
-    }
-
-    /// Whether the log goes on: its key is known to have signed nothing that the backup does not hold, and the folder of
-    /// keys has seen no newer lake.
-    fn goes_on(&self, snapshot: &Snapshot, key: &VerifierKey, known: Option<&Known>) -> Result<bool, RestoreError> {
-        let reached = self.keys.lake_reached(self.host, key)?;
-        let is_newest = known.is_none_or(|known| known.size <= snapshot.sealed());
-        Ok(is_newest && reached.is_none_or(|reached| reached <= snapshot.lake().version()))
     }
 
     /// Marks the folder as unfinished, or finds that this very restore has begun before: what was decided then stands, for
@@ -281,58 +268,21 @@ impl Restore<'_> {
                 }
             }
         }
-        host.create_dir_all(self.to, STEP)?;
         let new_key = if self.goes_on(snapshot, key, known)? { None } else { Some(self.new_key(&origin)?) };
-        let successor = new_key.as_ref().map(|key| key.verifier_key().to_string());
-        let restoring = Restoring { origin, size, root, successor, record: host.uuid_v7() };
+        match &new_key {
+            None => self.check_keys(key)?,
+            Some(_) => check_copy(host, key, self.backup_keys.unwrap_or(self.keys), self.keys)?,
+        }
+        host.create_dir_all(self.to, STEP)?;
+        let new = new_key.as_ref().map(|key| key.verifier_key());
+        let (successor, successor_keys) = (new.as_ref().map(|key| key.to_string()), new.as_ref().map(name_of));
+        let restoring = Restoring { origin, size, root, successor, successor_keys, record: host.uuid_v7() };
         // Before there are any keys of its name: what an interrupted run leaves of them is found by the next.
         Unfinished::Restore(restoring.clone()).put(host, to)?;
         if let Some(new_key) = new_key {
-            self.keep_key(&new_key, key)?;
+            self.keep_key(&new_key, key, snapshot)?;
         }
         Ok(restoring)
-    }
-
-    /// Whether the key of the new log is there; what there is of one whose making was interrupted is removed.
-    fn has_its_key(&self, begun: &Restoring) -> Result<bool, RestoreError> {
-        let Some(successor) = &begun.successor else { return Ok(true) };
-        let key: VerifierKey = successor.parse()?;
-        match self.keys.load(self.host, &key) {
-            Ok(_) => Ok(true),
-            Err(SigningKeyError::Missing { .. }) => {
-                Keyring::discard(self.host, Place { folder: &self.keys.0, name: &name_of(&key) })?;
-                Ok(false)
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// A key for a new log: it is called as the old one, and how it came to be.
-    fn new_key(&self, origin: &str) -> Result<SigningKey, RestoreError> {
-        let first = origin.split_once("/restored-").map_or(origin, |(first, _)| first);
-        let random: [u8; 5] = self.host.random();
-        let random: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-        let seed: [u8; 32] = self.host.random();
-        Ok(SigningKey::from_seed(KeyName::new(&format!("{first}/restored-{random}"))?, &seed)?)
-    }
-
-    /// Keeps the new log's key, and gives it the old trail's keys, which open what the backup holds. They stay bound to the
-    /// name that they were made for.
-    fn keep_key(&self, key: &SigningKey, old: &VerifierKey) -> Result<(), RestoreError> {
-        let (host, verifier) = (self.host, key.verifier_key());
-        let (from, old_name, name) = (self.backup_keys.unwrap_or(self.keys), name_of(old), name_of(&verifier));
-        if Keyring::encrypts_at(host, &from.0, &old_name)?.is_some() {
-            let from = Place { folder: &from.0, name: &old_name };
-            let to = Place { folder: &self.keys.0, name: &name };
-            Keyring::copy(host, from, to, Some(verifier.name().as_str()))?;
-        }
-        let keyring = self.keys.keyring(host, &verifier)?;
-        if let Some(keyring) = &keyring {
-            // It opens the old log's signing key, which stays where it is.
-            keyring.destroy([SIGNING_KEY])?;
-        }
-        self.keys.store(host, key, keyring.as_ref())?;
-        Ok(())
     }
 
     /// Copies everything but what says that there is a trail.
@@ -351,9 +301,14 @@ impl Restore<'_> {
             if (is_root && left_out.contains(&text)) || text == "_readers" || host::is_temporary(&path) {
                 continue;
             }
-            if path.is_dir() {
+            // Links are not followed.
+            let kind = path.symlink_metadata().map_err(|error| read_error(&path, error))?.file_type();
+            if kind.is_dir() {
                 self.copy_folder(&path, &copy, false)?;
                 continue;
+            }
+            if !kind.is_file() {
+                return Err(RestoreError::NoFile(path));
             }
             match host.copy_new(&path, &copy, STEP) {
                 // It has its name only when it is whole, and a backup does not change.
@@ -362,24 +317,6 @@ impl Restore<'_> {
             }
         }
         Ok(())
-    }
-
-    /// The log goes on as it is: its keys are brought here if they are not, and its checkpoint.
-    fn take_up(&self, snapshot: &Snapshot, settings: &Settings) -> Result<Settings, RestoreError> {
-        let (host, key) = (self.host, settings.verifier_key()?);
-        let here = host.read_if_there(self.keys.path(&key), STEP)?.is_some()
-            && (settings.encryption == crate::settings::OPEN
-                || Keyring::encrypts_at(host, &self.keys.0, &name_of(&key))?.is_some());
-        if !here {
-            let needs = || RestoreError::NeedsKeys { origin: settings.origin.clone(), folder: self.keys.0.clone() };
-            copy_keys(host, &key, self.backup_keys.ok_or_else(needs)?, self.keys)?;
-        }
-        // Before there is a trail that would have to be opened with it.
-        self.keys.load(host, &key)?;
-        if let Some(checkpoint) = snapshot.checkpoint() {
-            host.replace(self.folder().checkpoint(), checkpoint.to_string().as_bytes(), STEP, None)?;
-        }
-        Ok(settings.clone())
     }
 
     /// Another log goes on from the backup: its key signs the tree that the backup has, as its own first one.
@@ -418,6 +355,10 @@ impl Restore<'_> {
         writer.wait_sealed()?;
         Ok(writer.close()?)
     }
+}
+
+fn read_error(path: &Path, cause: std::io::Error) -> FileError {
+    FileError::Io { operation: host::Operation::Read, path: path.to_owned(), cause }
 }
 
 /// The record by which a log begins that goes on from another one.

@@ -51,12 +51,14 @@ pub enum SettingsError {
         cause: String,
     },
     /// A backup or a restore of it has begun and has not ended.
-    #[error("{} is not whole: a {what} of it has begun and has not ended; run the same onrecord {what} again, or remove the folder", folder.display())]
+    #[error("{} is not whole: a {what} of it has begun and has not ended; run the same onrecord {what} again; {given_up}", folder.display())]
     Unfinished {
         /// The trail.
         folder: std::path::PathBuf,
         /// `backup` or `restore`.
         what: &'static str,
+        /// What to do if it is given up.
+        given_up: String,
     },
     /// A newer format, or none.
     #[error("{} has format {found}; this software reads format {FORMAT}: use a newer onrecord", path.display())]
@@ -74,7 +76,8 @@ impl Settings {
         if !folder.unfinished_too
             && let Some(what) = crate::unfinished::Unfinished::of(host, folder)?
         {
-            return Err(SettingsError::Unfinished { folder: folder.root().to_owned(), what: what.verb() });
+            let (folder, given_up) = (folder.root().to_owned(), what.given_up());
+            return Err(SettingsError::Unfinished { folder, what: what.verb(), given_up });
         }
         Self::read_whole(host, folder)
     }

@@ -37,6 +37,9 @@ pub(crate) struct Restoring {
     pub(crate) root: String,
     /// The verifier key of the log that goes on from it, if it is a new one.
     pub(crate) successor: Option<String>,
+    /// What that one's files in the folder of keys are called by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) successor_keys: Option<String>,
     /// The id of the record by which that one begins.
     pub(crate) record: Uuid,
 }
@@ -52,6 +55,20 @@ impl Unfinished {
         match self {
             Unfinished::Backup { .. } => "backup",
             Unfinished::Restore(_) | Unfinished::Other => "restore",
+        }
+    }
+
+    /// What whoever gives it up has to know.
+    pub(crate) fn given_up(&self) -> String {
+        match self {
+            Unfinished::Backup { .. } => {
+                "if the trail itself is there, verified and good, the folder may be removed instead".to_owned()
+            }
+            Unfinished::Restore(Restoring { successor_keys: Some(name), .. }) => {
+                format!("to give it up, remove the folder, and {name}.* in the folder of keys and nothing else there")
+            }
+            Unfinished::Restore(_) => "to give it up, remove the folder, and nothing in the folder of keys".to_owned(),
+            Unfinished::Other => "unfinished.json in it is not one of this version's".to_owned(),
         }
     }
 

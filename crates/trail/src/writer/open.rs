@@ -51,8 +51,8 @@ pub enum OpenError {
     /// The trail ends before, or is not, what its key has signed: an older copy was put in its place (I4, T3).
     #[error(
         "the trail's key has signed {signed} records, and this copy {what}: it was restored from a backup, and \
-         continuing it would sign a second history; restore the newest copy (or, to give up what is lost, remove {})",
-        path.display()
+         continuing it would sign a second history; put the newest copy in its place, or, where there is none, make a log of its \
+         own of this one with: onrecord restore"
     )]
     RolledBack {
         /// Records under the last checkpoint that the key signed.

@@ -8,8 +8,8 @@ use host::{Fault, FaultLog, FaultTable, Faults, Host};
 use parking_lot::Mutex;
 use record::{Kind, Part, Value};
 use trail::{
-    BackedUp, BackupError, Erasure, Folder, Intake, KeyFolder, ReadError, Reader, Restore, RestoreError, Restored,
-    SettingsError, Verdict, Writer, backup,
+    BackedUp, BackupError, Erasure, Folder, Intake, KeyFolder, LockError, ReadError, Reader, Restore, RestoreError,
+    Restored, SettingsError, Verdict, Writer, backup,
 };
 
 use crate::support::*;
@@ -64,7 +64,13 @@ impl Place {
     fn restore_as(&self, host: &Host, keys: &KeyFolder, pins: &[Vec<u8>]) -> Result<Restored, RestoreError> {
         let pins: Vec<_> = pins.iter().map(|pin| ("pin".to_owned(), pin.clone())).collect();
         let (backup, backup_keys) = (&*self.backup, Some(&self.backup_keys));
-        Restore { host, backup, backup_keys, to: &self.restored, keys, pins: &pins }.run(&mut |_| {})
+        Restore { host, backup, backup_keys, to: &self.restored, keys, pins: &pins, newest: false }.run(&mut |_| {})
+    }
+
+    /// With the folder of keys alone to say how far the log had come, or with somebody who vouches for the backup.
+    fn restore_without_pins(&self, keys: &KeyFolder, newest: bool) -> Result<Restored, RestoreError> {
+        let (host, backup, backup_keys) = (Host::system(), &*self.backup, Some(&self.backup_keys));
+        Restore { host: &host, backup, backup_keys, to: &self.restored, keys, pins: &[], newest }.run(&mut |_| {})
     }
 
     fn restored(&self) -> Folder {
@@ -181,6 +187,129 @@ fn a_backup_holds_what_is_settled_while_it_is_made() {
     drop(between);
     drop(host);
     Arc::into_inner(writer).unwrap().close().unwrap();
+}
+
+/// Has something done at the first visit of a point of a backup that is made, and gives that backup.
+fn back_up_while(
+    place: &Place,
+    point: &'static str,
+    act: impl FnOnce() + Send + 'static,
+) -> Result<BackedUp, BackupError> {
+    let act: Box<dyn FnOnce() + Send> = Box::new(act);
+    let between = Arc::new(Between { point, act: Mutex::new(Some(act)) });
+    let done = place.back_up_as(&Host::builder().faults(between.clone()).build());
+    assert!(between.act.lock().is_none(), "{point} was passed");
+    done
+}
+
+/// Between the lake and the journal the writer settles: the journal that is left begins behind the lake that was copied.
+#[test]
+fn a_backup_has_what_left_the_journal_before_that_was_copied() {
+    let place = Place::new();
+    let writer = Arc::new(place.trail.open());
+    let settling = Arc::clone(&writer);
+    let done = back_up_while(&place, "unfinished.rename", move || settling.settle().unwrap()).unwrap();
+    assert_eq!(done.records, 50);
+    assert_eq!(check(&place.backed_up(), &[place.trail.pin()]).verdict, Verdict::Valid);
+    assert_eq!(seen(&place.backed_up()).unwrap(), ids(0..50));
+    Arc::into_inner(writer).unwrap().close().unwrap();
+}
+
+/// After the last look at the journal the writer settles again: what the keys remember is newer than what was copied, and the
+/// log could not go on.
+#[test]
+fn the_keys_of_a_backup_know_of_nothing_newer_than_it() {
+    let place = Place::new();
+    let writer = Arc::new(place.trail.open());
+    let compacting = Arc::clone(&writer);
+    let act = move || {
+        compacting.compact().unwrap();
+    };
+    back_up_while(&place, "key-copy.fsync-folder", act).unwrap();
+    Arc::into_inner(writer).unwrap().close().unwrap();
+    let restored = place.restore_as(&Host::system(), &place.keys, &[place.trail.pin()]).unwrap();
+    assert_eq!((restored.report.verdict, restored.goes_on_from), (Verdict::Valid, None));
+}
+
+/// Two at a time into one folder would mix what they copy.
+#[test]
+fn one_backup_at_a_time_is_made_into_a_folder() {
+    let place = Place::new();
+    let (root, keys) = (place.trail.folder.root().to_owned(), place.trail.keys.clone());
+    let (to, keys_to) = (place.backup.clone(), place.backup_keys.clone());
+    let act = move || {
+        let folder = Folder::new(root).with_keys(&keys);
+        let error = backup(&Host::system(), &folder, Some(&keys), &Folder::new(to), Some(&keys_to)).unwrap_err();
+        assert!(matches!(error, BackupError::Lock(LockError::UnderWay { .. })), "{error}");
+    };
+    back_up_while(&place, "unfinished.rename", act).unwrap();
+    place.back_up();
+    assert_eq!(check(&place.backed_up(), &[place.trail.pin()]).verdict, Verdict::Valid);
+}
+
+/// A key that the trail has lost is not lost in its backup too.
+#[test]
+fn a_damaged_key_of_the_trail_replaces_none_of_the_backup() {
+    let place = Place::new();
+    place.back_up();
+    let mut files = Vec::new();
+    walk(&place.trail.keys.0, &mut files);
+    let key = files.iter().find(|file| file.to_string_lossy().contains(".parquet.")).unwrap();
+    let good = std::fs::read(key).unwrap();
+    put(key, &vec![0; good.len()]);
+    let error = place.back_up_as(&Host::system()).unwrap_err();
+    assert!(matches!(error, BackupError::Keys(_)), "{error}");
+    put(key, &good);
+    place.back_up();
+    put(key, b"damaged");
+    place.back_up_as(&Host::system()).unwrap_err();
+    let copy = place.backup_keys.0.join(key.strip_prefix(&place.trail.keys.0).unwrap());
+    assert_eq!(std::fs::read(copy).unwrap(), good);
+}
+
+/// T3: a copy that was put back has lost keys that it needs, and its keys know it.
+#[test]
+fn an_older_copy_is_not_backed_up_with_the_keys_of_the_newer_one() {
+    let place = Place::new();
+    let older = place.trail.temp.path().join("older");
+    copy(place.trail.folder.root(), &older);
+    let writer = place.trail.open();
+    writer.compact().unwrap();
+    writer.close().unwrap();
+    let (folder, to) = (Folder::new(older).with_keys(&place.trail.keys), Folder::new(&place.backup));
+    let error = backup(&Host::system(), &folder, Some(&place.trail.keys), &to, Some(&place.backup_keys)).unwrap_err();
+    assert!(matches!(error, BackupError::OlderCopy { .. }), "{error}");
+    assert!(!place.backup_keys.0.exists());
+}
+
+/// A file of the table's log that has the same name and is another one is the trail's as it is.
+#[test]
+fn the_log_of_the_table_is_the_trails() {
+    let place = Place::new();
+    place.back_up();
+    let log = Path::new("_delta_log").join(format!("{:020}.json", 1));
+    put(&place.backup.join("lake").join(&log), b"{}");
+    place.back_up();
+    let read = |folder: &Path| std::fs::read(folder.join("lake").join(&log)).unwrap();
+    assert_eq!(read(&place.backup), read(place.trail.folder.root()));
+}
+
+/// The journal begins behind the lake, and no record behind the hole is under the checkpoint.
+#[test]
+fn a_hole_between_lake_and_journal_is_found_behind_the_checkpoint_too() {
+    let trail = Fixture::new();
+    let writer = trail.open();
+    writer.append(records(0..20), Intake::Import).unwrap();
+    writer.settle().unwrap();
+    let older = trail.copy();
+    writer.append(records(20..30), Intake::Import).unwrap();
+    writer.settle().unwrap();
+    writer.close().unwrap();
+    assert!(older.check(&[]).verdict.is_good());
+    remove_all(&older.folder.journal());
+    copy(&trail.folder.journal(), &older.folder.journal());
+    let report = older.check(&[]);
+    assert!(!report.verdict.is_good(), "{report:#?}");
 }
 
 /// Every point that a run passes, each struck at its first, middle and last visit.
@@ -372,6 +501,57 @@ fn beside_the_keys_of_the_lost_trail_nothing_newer_is_forgotten() {
     assert_eq!(place.trail.check(&[place.trail.pin()]).verdict, Verdict::Valid);
 }
 
+/// T3: the last checkpoint beside a key is remembered now and then. Where nothing else says how far the log had come, it is
+/// not gone on with, but by whoever knows it.
+#[test]
+fn a_log_goes_on_only_if_something_says_that_it_may() {
+    let place = Place::new();
+    place.back_up();
+    let anew = place.restore_without_pins(&place.keys, false).unwrap();
+    let from = anew.goes_on_from.unwrap();
+    assert!(from.unproven && from.lost().is_none(), "{from:?}");
+    remove_all(&place.restored);
+    let restored = place.restore_without_pins(&place.keys, true).unwrap();
+    assert_eq!((restored.origin.as_str(), restored.goes_on_from), ("example.com/breaking", None));
+    remove_all(&place.restored);
+    // The keys that the trail was used with know it.
+    let restored = place.restore_without_pins(&place.trail.keys, false).unwrap();
+    assert_eq!((restored.origin.as_str(), restored.goes_on_from), ("example.com/breaking", None));
+}
+
+/// I6: keys that a running writer uses are not another copy's, and what they lack comes from the backup.
+#[test]
+fn keys_in_place_are_used_alone_and_completed() {
+    let place = Place::new();
+    place.back_up();
+    let writer = place.trail.open();
+    let error = place.restore_without_pins(&place.trail.keys, false).unwrap_err();
+    assert!(matches!(error, RestoreError::Lock(LockError::KeysInUse { .. })), "{error}");
+    assert!(!place.restored.exists());
+    writer.close().unwrap();
+    let mut files = Vec::new();
+    walk(&place.trail.keys.0, &mut files);
+    let of_lake = |file: &&PathBuf| file.to_string_lossy().contains(".parquet.");
+    let (gone, other) = (files.iter().find(of_lake).unwrap(), place.trail.keys.0.join("other.keys"));
+    remove(gone);
+    Host::system().create_dir_all(&other, "test").unwrap();
+    let restored = place.restore_without_pins(&place.trail.keys, false).unwrap();
+    assert_eq!((restored.report.verdict.is_good(), restored.goes_on_from), (true, None));
+    assert!(gone.exists() && other.exists());
+}
+
+/// A link in a backup is not followed: it may lead to what is nobody's business.
+#[test]
+fn a_link_in_a_backup_is_refused() {
+    let place = Place::new();
+    place.back_up();
+    put(&place.trail.temp.path().join("secret"), b"mine");
+    std::os::unix::fs::symlink(place.trail.temp.path().join("secret"), place.backup.join("lake/link")).unwrap();
+    let error = place.restore_as(&Host::system(), &place.keys, &[place.trail.pin()]).unwrap_err();
+    assert!(matches!(error, RestoreError::NoFile(_)), "{error}");
+    assert_eq!(seen(&place.restored()), None);
+}
+
 /// T21: an erasure that had begun when the backup was made is finished before anybody reads what was restored.
 #[test]
 fn an_erasure_that_had_begun_is_finished_by_the_restore() {
@@ -462,7 +642,7 @@ fn an_open_trail_is_backed_up_with_or_without_keys() {
     let done = backup(&Host::system(), &place.trail.folder, Some(&place.trail.keys), &to, None).unwrap();
     assert!(done.keys.is_none());
     assert_eq!(check(&to, &[place.trail.pin()]).verdict, Verdict::Valid);
-    let error = place.restore_as(&Host::system(), &place.keys, &[]).unwrap_err();
+    let error = place.restore_as(&Host::system(), &place.keys, &[place.trail.pin()]).unwrap_err();
     assert!(matches!(error, RestoreError::Key(_) | RestoreError::Open(_)), "{error}");
     place.back_up();
     let restored = place.restore_as(&Host::system(), &place.keys, &[place.trail.pin()]).unwrap();

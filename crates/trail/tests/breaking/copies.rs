@@ -95,8 +95,7 @@ fn a_reader_outlives_rotations() {
     }
 }
 
-/// Lets no key be removed once a file of the lake was, for as long as it is on. The key of a segment that cannot be removed
-/// stops the journal, and the next opening removes it.
+/// Lets no key be removed once a file of the lake was, for as long as it is on.
 #[derive(Default)]
 struct Refusing {
     on: AtomicBool,
@@ -129,6 +128,28 @@ fn a_key_that_could_not_be_destroyed_goes_with_the_next_try() {
     // There is no file left to remove: the keys are what it is for.
     writer.compact().unwrap();
     assert_eq!((writer.status().keys_owed, left()), (0, 0));
+    writer.close().unwrap();
+    assert_eq!(fixture.check(&[fixture.pin()]).verdict, Verdict::Valid);
+}
+
+/// T21: a segment's key that cannot be destroyed stops nobody, and goes with the next settle.
+#[test]
+fn a_segments_key_that_could_not_be_destroyed_stops_no_writer() {
+    let (fixture, options) = written();
+    let refusing = Arc::new(Refusing::default());
+    let host = Host::builder().faults(refusing.clone()).build();
+    let writer = fixture.open_as(&host, options).unwrap();
+    writer.append(records(60..80), Intake::Import).unwrap();
+    let segments = || keys(&fixture).iter().filter(|key| key.contains(".journal.")).count();
+    refusing.removed.store(true, Ordering::SeqCst);
+    refusing.on.store(true, Ordering::SeqCst);
+    writer.settle().unwrap_err();
+    let left = segments();
+    assert!(writer.status().keys_owed > 0 && left > 1, "{left} {:?}", writer.status());
+    writer.append(records(80..90), Intake::Import).unwrap();
+    refusing.on.store(false, Ordering::SeqCst);
+    writer.settle().unwrap();
+    assert_eq!((writer.status().keys_owed, segments()), (0, 1), "{:?}", writer.status());
     writer.close().unwrap();
     assert_eq!(fixture.check(&[fixture.pin()]).verdict, Verdict::Valid);
 }
