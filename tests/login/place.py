@@ -83,6 +83,9 @@ client_id = "onrecord"
 client_secret = "file:{self.root}/secret"
 redirect_url = "{self.url}/login/callback"
 scopes = ["profile", "groups"]
+
+[limits]
+turn_s_max = 60
 """
         )
         (self.trails / "access").mkdir(parents=True)
@@ -140,8 +143,9 @@ scopes = ["profile", "groups"]
         )
         assert answer.status_code == 200, answer.text
 
-    def access_records(self, *events: str) -> list[dict]:
-        """Access records of these events, oldest first, once there is one of each: refusals are told within a second."""
+    def access_records(self, *events: str, count: int = 1) -> list[dict]:
+        """Access records of these events, oldest first, once there is one of each, and they tell of so many: refusals are
+        told within a second."""
         until = time.monotonic() + 30
         while True:
             answer = httpx.get(
@@ -151,7 +155,8 @@ scopes = ["profile", "groups"]
             assert answer.status_code == 200, answer.text
             rows = sorted(answer.json()["records"], key=lambda row: row["index"])
             found = [row for row in rows if row["context"]["event"] in events]
-            if {row["context"]["event"] for row in found} == set(events):
+            told = sum(row["context"].get("count", 1) for row in found)
+            if {row["context"]["event"] for row in found} == set(events) and told >= count:
                 return found
             assert time.monotonic() < until, rows
             time.sleep(0.1)

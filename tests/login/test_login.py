@@ -2,7 +2,10 @@
 
 import base64
 import json
+import socket
+import threading
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 
 from browser import Browser
 from place import Provider, Server
@@ -106,8 +109,9 @@ class People(Case):
         other = self.browser()
         other.log_in(next(others))
         self.assertEqual(other.post("/logout", headers={"OnRecord-CSRF": csrf}).status_code, 403)
-        refused = self.server.access_records("refused")
-        self.assertEqual({row["subject"]["id"] for row in refused}, {"person:" + who})
+        refused = self.server.access_records("refused", count=11)
+        told = {(row["subject"]["id"] == "person:" + who, row["context"]["action"]) for row in refused}
+        self.assertEqual(told, {(True, "sql"), (True, "logout"), (False, "logout")})
 
     def test_a_session_is_over_when_the_server_is(self) -> None:
         browser = self.browser()
@@ -117,6 +121,27 @@ class People(Case):
         self.server.start()
         answer = browser.get("/metrics")
         self.assertEqual((answer.status_code, answer.json()["type"]), (401, "urn:onrecord:problem:unauthenticated"))
+        self.assertNotIn("onrecord", browser.http.cookies, "a cookie of nothing goes")
+        # As all the browsers of an office do, with all that their pages ask; and then they log in.
+        for _ in range(40):
+            over = browser.get("/v1/me", headers={"Cookie": "onrecord=" + "0" * 64})
+            self.assertEqual(over.status_code, 401)
+        self.assertEqual(self.browser().log_in(next(others)).status_code, 303)
+
+    def test_who_logs_in_anew_ends_the_session_before(self) -> None:
+        browser, who = self.browser(), [next(others), next(others)]
+        browser.log_in(who[0])
+        before = browser.http.cookies["onrecord"]
+        # Somebody else sits down, and the provider has forgotten who was there.
+        anew = self.browser()
+        anew.http.cookies.set("onrecord", before, domain="127.0.0.1")
+        self.assertEqual(anew.log_in(who[1]).status_code, 303)
+        self.assertEqual(anew.get("/v1/me").json()["id"], "person:" + who[1])
+        self.assertEqual(browser.get("/v1/me").status_code, 401)
+        records = self.server.access_records("login", "logout")
+        told = [(row["context"]["event"], row["subject"]["id"]) for row in records]
+        self.assertEqual(told, [("login", "person:" + who[0]), ("login", "person:" + who[1]),
+                                ("logout", "person:" + who[0])])
 
     def test_a_token_in_the_header_stands_over_a_cookie(self) -> None:
         browser = self.browser()
@@ -145,7 +170,9 @@ class Nobody(Case):
         browser = self.browser()
         url = browser.back(next(others))
         self.assert_nobody(browser, browser.http.get(url.copy_set_param("state", "0" * 64)), 400, "not begun in this")
-        self.assert_nobody(browser, browser.http.get(url), 400, "not begun in this browser, or is over")
+        # That ended nothing: it may have been another tab's, or some page's.
+        self.assertEqual(browser.http.get(url).status_code, 303)
+        self.assertEqual(browser.http.get(url).status_code, 400, "once")
         # Somebody else's login, put before a browser that has begun none, or its own.
         mine, other = self.browser(), self.browser()
         theirs = other.back(next(others))
@@ -210,16 +237,77 @@ class Nobody(Case):
             browser = self.browser()
             self.assertEqual(browser.log_in(next(others), path).headers["location"], "/v1/me", path)
 
+    def test_a_page_that_asks_for_logins_locks_nobody_out(self) -> None:
+        browser = self.browser()
+        for _ in range(40):
+            self.assertEqual(browser.get("/login/callback", params={"code": "x", "state": "x"}).status_code, 400)
+        self.assertEqual(browser.log_in(next(others)).status_code, 303)
+        refused = self.server.access_records("refused", count=40)
+        self.assertLess(len(refused), 10, "those of one kind are counted")
+
+    def begun(self) -> tuple[Browser, str]:
+        """A browser that was sent to the provider, and with which state."""
+        browser = self.browser()
+        sent = browser.get("/login")
+        self.assertEqual(sent.status_code, 303, sent.text)
+        return browser, sent.next_request.url.params["state"]
+
+    def test_however_many_come_back_at_once_few_are_asked_about(self) -> None:
+        asked = []
+
+        def count(path: str, text: bytes) -> bytes:
+            if path.startswith("/oauth/token"):
+                asked.append(path)
+            return text
+
+        provider.meddler.meddle = count
+        all_begun = [self.begun() for _ in range(80)]
+        with ThreadPoolExecutor(len(all_begun)) as pool:
+            statuses = list(pool.map(
+                lambda begun: begun[0].get("/login/callback", params={"code": "x", "state": begun[1]}).status_code,
+                all_begun,
+            ))
+        self.assertEqual(set(statuses), {400, 429}, statuses)
+        self.assertTrue(30 <= len(asked) < 30 + 16, len(asked))
+        self.assertEqual(self.browser().get("/login").status_code, 429)
+
+    def test_who_goes_away_is_on_record_all_the_same(self) -> None:
+        arrived, gone = threading.Event(), threading.Event()
+
+        def meddle(path: str, text: bytes) -> bytes:
+            if path.startswith("/oauth/token"):
+                arrived.set()
+                self.assertTrue(gone.wait(30))
+            return text
+
+        browser, state = self.begun()
+        provider.meddler.meddle = meddle
+        cookie = browser.http.cookies["onrecord-login"]
+        port = provider.server_port
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+            connection.sendall(
+                f"GET /login/callback?code=x&state={state} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+                f"Cookie: onrecord-login={cookie}\r\n\r\n".encode()
+            )
+            self.assertTrue(arrived.wait(30))
+            connection.shutdown(socket.SHUT_WR)
+            # The server has let go of it, and of the request.
+            self.assertEqual(connection.recv(1), b"")
+        gone.set()
+        (refused,) = self.server.access_records("refused")
+        self.assertIn("does not take the code", refused["context"]["reason"])
+
     def test_who_fails_often_waits(self) -> None:
         browser = self.browser()
         for _ in range(30):
-            self.assertEqual(browser.get("/login/callback", params={"code": "x", "state": "x"}).status_code, 400)
+            state = browser.get("/login").next_request.url.params["state"]
+            declined = browser.get("/login/callback", params={"error": "access_denied", "state": state})
+            self.assertEqual(declined.status_code, 403)
         for path in ("/login/callback", "/login"):
             answer = browser.get(path)
             self.assertEqual(answer.status_code, 429, answer.text)
             self.assertGreater(int(answer.headers["retry-after"]), 0)
-        refused = self.server.access_records("refused")
-        self.assertGreaterEqual(sum(row["context"]["count"] for row in refused), 30)
+        refused = self.server.access_records("refused", count=30)
         self.assertLess(len(refused), 10, "those of one kind are counted")
 
     def test_without_a_provider_nobody_gets_further_and_tokens_work(self) -> None:

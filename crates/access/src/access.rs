@@ -12,13 +12,13 @@ use sha2::{Digest as _, Sha256};
 use crate::acts::{Act, ActError, Acts, Approved, Proposal};
 use crate::cedar::{DEFAULT_POLICY, Policies, PolicyError, Source};
 use crate::certificate;
-use crate::failures::Failures;
+use crate::failures::{Attempt, Failures};
 use crate::folder::{AccessFolder, SETTINGS_FILE};
 use crate::grant::{Asked, Grant, Rules};
 use crate::names::is_name;
 use crate::permission::Permission;
 use crate::person::Person;
-use crate::principal::{Principal, PrincipalKind, Resource};
+use crate::principal::{PERSON, Principal, PrincipalKind, Resource};
 use crate::refused::{Reason, Refused};
 use crate::remembered::Remembered;
 use crate::sessions::{NewSession, Sessions};
@@ -140,7 +140,8 @@ impl Access {
     }
 
     /// As [`Access::authenticate`], and where too many attempts of that source failed lately, one that fails is told to
-    /// wait. One that does not fail is let in: many share a source, and nobody guesses 256 bits however often.
+    /// wait. One that does not fail is let in: many share a source, and nobody guesses 256 bits however often. Sessions
+    /// that are over are not counted: after a restart every browser shows one, on each of its requests.
     ///
     /// # Errors
     /// As [`Access::authenticate`], and [`Reason::TooMany`].
@@ -151,11 +152,11 @@ impl Access {
         now_ns: i64,
     ) -> Result<Principal, Refused> {
         let now = self.host.monotonic();
-        let at = claimed(credential);
         self.authenticate(credential, now_ns).or_else(|refused| {
-            let may_try = self.failures.may_try(source, at, now);
+            let Some(attempt) = counted(credential) else { return Err(refused) };
+            let may_try = self.failures.may_try(source, attempt, now);
             may_try.map_err(|retry_after| Refused::of(Reason::TooMany { retry_after }))?;
-            self.failures.failed(source, at, now);
+            self.failures.failed(source, attempt, now);
             Err(refused)
         })
     }
@@ -271,7 +272,7 @@ impl Access {
         // What people call themselves is theirs to choose, and may be nothing.
         let name = if is_name(name) { name } else { subject };
         Principal {
-            id: format!("person:{subject}"),
+            id: format!("{PERSON}{subject}"),
             kind: PrincipalKind::Person,
             name: name.to_owned(),
             assignments: given.map(|rule| rule.assignment.clone()).collect(),
@@ -284,18 +285,18 @@ impl Access {
         rules.settings.certificates.iter().find(|rule| rule.name == name).map(certificate::CertificateRule::principal)
     }
 
-    /// Whether a source may try to log in: too many attempts may have failed from there lately.
+    /// Whether a source may try to log in: too many logins may have failed from there lately.
     ///
     /// # Errors
     /// [`Reason::TooMany`].
     pub fn may_log_in(&self, source: IpAddr) -> Result<(), Refused> {
-        let may_try = self.failures.may_try(source, None, self.host.monotonic());
+        let may_try = self.failures.may_try(source, Attempt::Login, self.host.monotonic());
         may_try.map_err(|retry_after| Refused::of(Reason::TooMany { retry_after }))
     }
 
     /// A login of that source failed.
     pub fn login_failed(&self, source: IpAddr) {
-        self.failures.failed(source, None, self.host.monotonic());
+        self.failures.failed(source, Attempt::Login, self.host.monotonic());
     }
 
     /// Begins a session of a person whom an identity provider has vouched for.
@@ -346,11 +347,12 @@ pub(crate) fn rules(
     Ok(Rules { policies: Arc::new(Policies::new(&site)?), settings, mask_key, digest })
 }
 
-/// Whom a credential claims to be of, where it says so in clear.
-fn claimed<'a>(credential: &Credential<'a>) -> Option<&'a str> {
+/// As what it is counted if it fails, if it is: at the principal whom it claims to be of, where it says so in clear.
+fn counted<'a>(credential: &Credential<'a>) -> Option<Attempt<'a>> {
     match credential {
-        Credential::Bearer(text) => text.split('_').nth(1),
-        Credential::Certificate { .. } | Credential::Session(_) => None,
+        Credential::Bearer(text) => Some(Attempt::Credential(text.split('_').nth(1))),
+        Credential::Certificate { .. } => Some(Attempt::Credential(None)),
+        Credential::Session(_) => None,
     }
 }
 

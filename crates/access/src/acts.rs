@@ -14,6 +14,7 @@ use crate::folder::AccessFolder;
 use crate::grant::Grant;
 use crate::names::is_same_name;
 use crate::permission::Permission;
+use crate::principal::rule_name;
 use crate::refused::{Reason, Refused};
 use crate::store::{Store, StoreError, Stored};
 use crate::token::hex;
@@ -330,9 +331,13 @@ impl Party {
         Party { id: grant.principal.clone(), name: grant.name.clone(), role: grant.role.clone() }
     }
 
-    /// Whether both are one, or one person under two credentials.
+    /// Whether both are one, or one person under two credentials, by names that nobody chooses for themselves.
     fn is_same(&self, other: &Party) -> bool {
-        self.id == other.id || is_same_name(&self.name, &other.name)
+        self.id == other.id || is_same_name(self.rule_name(), other.rule_name())
+    }
+
+    fn rule_name(&self) -> &str {
+        rule_name(&self.id, &self.name)
     }
 }
 

@@ -238,7 +238,7 @@ fn principal(question: &Question<'_>) -> Option<Entity> {
     let Question { principal, assignment, .. } = question;
     let holds = principal.assignments.iter().map(|assignment| text(assignment.role.name()));
     let mut attributes = HashMap::from([
-        ("name".to_owned(), text(&principal.name)),
+        ("name".to_owned(), text(principal.rule_name())),
         ("holds".to_owned(), RestrictedExpression::new_set(holds)),
     ]);
     attributes.extend(assignment.from.map(|from| ("from".to_owned(), time(from))));

@@ -192,7 +192,7 @@ impl Access {
     }
 
     fn may_give(&self, by: &Principal, spec: &TokenSpec, approved: bool, now_ns: i64) -> bool {
-        if is_same_name(&by.name, &spec.name) {
+        if is_same_name(by.rule_name(), &spec.name) {
             return false;
         }
         let rules = self.rules.load();

@@ -1,7 +1,7 @@
 //! Failed attempts, counted, so that nobody can try for long.
 //!
-//! Counted are attempts of one source, and of one source at one principal. Not counted are attempts at a principal from
-//! anywhere: by those anybody could lock anybody else out.
+//! Counted are attempts of one source, of one source at one principal, and, apart from these, logins of one source. Not
+//! counted are attempts at a principal from anywhere: by those anybody could lock anybody else out.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-/// Failures of one source within [`WINDOW`] that are let through, and of one source at one principal.
+/// Failures of one source within [`WINDOW`] that are let through, be it with credentials or at logging in, and of one
+/// source at one principal.
 const SOURCE_MAX: u32 = 30;
 const PRINCIPAL_MAX: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(300);
@@ -25,7 +26,23 @@ pub(crate) struct Failures {
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
     source: IpAddr,
-    principal: Option<String>,
+    of: Of,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Of {
+    Credentials,
+    Principal(String),
+    Logins,
+}
+
+/// What is attempted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Attempt<'a> {
+    /// Showing a credential, of a principal if it names one.
+    Credential(Option<&'a str>),
+    /// Logging in. What a service does wrong locks no person out, and the other way about.
+    Login,
 }
 
 struct Count {
@@ -34,10 +51,10 @@ struct Count {
 }
 
 impl Failures {
-    /// Whether a source may try, at a principal if it names one; else how long it must wait.
-    pub fn may_try(&self, source: IpAddr, principal: Option<&str>, now: Duration) -> Result<(), Duration> {
+    /// Whether a source may try; else how long it must wait.
+    pub fn may_try(&self, source: IpAddr, attempt: Attempt<'_>, now: Duration) -> Result<(), Duration> {
         let counted = self.counted.lock();
-        for (key, max) in keys(source, principal) {
+        for (key, max) in keys(source, attempt) {
             if let Some(count) = counted.get(&key)
                 && now < count.until
                 && count.failures >= max
@@ -49,9 +66,9 @@ impl Failures {
     }
 
     /// An attempt failed.
-    pub fn failed(&self, source: IpAddr, principal: Option<&str>, now: Duration) {
+    pub fn failed(&self, source: IpAddr, attempt: Attempt<'_>, now: Duration) {
         let mut counted = self.counted.lock();
-        for (key, _) in keys(source, principal) {
+        for (key, _) in keys(source, attempt) {
             if counted.len() >= REMEMBERED_MAX && !counted.contains_key(&key) {
                 make_room(&mut counted, now);
             }
@@ -64,17 +81,21 @@ impl Failures {
     }
 }
 
-fn keys(source: IpAddr, principal: Option<&str>) -> impl Iterator<Item = (Key, u32)> {
+fn keys(source: IpAddr, attempt: Attempt<'_>) -> impl Iterator<Item = (Key, u32)> {
     let source = network(source);
+    let (of, principal) = match attempt {
+        Attempt::Credential(principal) => (Of::Credentials, principal),
+        Attempt::Login => (Of::Logins, None),
+    };
     let both = principal.map(|principal| {
         let principal = principal.chars().take(64).collect();
-        (Key { source, principal: Some(principal) }, PRINCIPAL_MAX)
+        (Key { source, of: Of::Principal(principal) }, PRINCIPAL_MAX)
     });
-    [(Key { source, principal: None }, SOURCE_MAX)].into_iter().chain(both)
+    [(Key { source, of }, SOURCE_MAX)].into_iter().chain(both)
 }
 
-/// Who has an IPv6 address has 2⁶⁴ of them.
-fn network(source: IpAddr) -> IpAddr {
+/// What counts as one source: an IPv4 address, or the /64 of an IPv6 address. Who has one of these has 2⁶⁴ of them.
+pub fn network(source: IpAddr) -> IpAddr {
     match source.to_canonical() {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();
@@ -107,6 +128,12 @@ mod tests {
 
     const NOW: Duration = Duration::from_secs(100);
 
+    const SOMEBODY: Attempt<'static> = Attempt::Credential(None);
+
+    fn at(principal: &str) -> Attempt<'_> {
+        Attempt::Credential(Some(principal))
+    }
+
     fn source(text: &str) -> IpAddr {
         text.parse().unwrap()
     }
@@ -116,38 +143,51 @@ mod tests {
         let failures = Failures::default();
         let (here, there) = (source("192.0.2.1"), source("192.0.2.2"));
         for _ in 0..PRINCIPAL_MAX {
-            assert_eq!(failures.may_try(here, Some("alice"), NOW), Ok(()));
-            failures.failed(here, Some("alice"), NOW);
+            assert_eq!(failures.may_try(here, at("alice"), NOW), Ok(()));
+            failures.failed(here, at("alice"), NOW);
         }
-        assert_eq!(failures.may_try(here, Some("alice"), NOW), Err(WINDOW));
-        assert_eq!(failures.may_try(here, Some("bob"), NOW), Ok(()));
-        assert_eq!(failures.may_try(there, Some("alice"), NOW), Ok(()));
+        assert_eq!(failures.may_try(here, at("alice"), NOW), Err(WINDOW));
+        assert_eq!(failures.may_try(here, at("bob"), NOW), Ok(()));
+        assert_eq!(failures.may_try(there, at("alice"), NOW), Ok(()));
         for n in 0..SOURCE_MAX {
-            failures.failed(here, Some(&n.to_string()), NOW);
+            failures.failed(here, at(&n.to_string()), NOW);
         }
-        assert!(failures.may_try(here, Some("bob"), NOW).is_err() && failures.may_try(here, None, NOW).is_err());
-        assert_eq!(failures.may_try(here, Some("alice"), NOW + WINDOW), Ok(()));
+        assert!(failures.may_try(here, at("bob"), NOW).is_err() && failures.may_try(here, SOMEBODY, NOW).is_err());
+        assert_eq!(failures.may_try(here, at("alice"), NOW + WINDOW), Ok(()));
+    }
+
+    #[test]
+    fn logins_and_credentials_are_counted_apart() {
+        for (failing, other) in [(Attempt::Login, SOMEBODY), (SOMEBODY, Attempt::Login)] {
+            let failures = Failures::default();
+            let here = source("192.0.2.1");
+            for _ in 0..SOURCE_MAX {
+                failures.failed(here, failing, NOW);
+            }
+            assert!(failures.may_try(here, failing, NOW).is_err(), "{failing:?}");
+            assert!(failures.may_try(here, other, NOW).is_ok(), "{failing:?}");
+        }
     }
 
     #[test]
     fn the_addresses_of_one_network_are_one_source() {
         let failures = Failures::default();
         for n in 0..SOURCE_MAX {
-            failures.failed(source(&format!("2001:db8:1:2::{n}")), None, NOW);
+            failures.failed(source(&format!("2001:db8:1:2::{n}")), SOMEBODY, NOW);
         }
-        assert!(failures.may_try(source("2001:db8:1:2:ffff::"), None, NOW).is_err());
-        assert!(failures.may_try(source("2001:db8:1:3::"), None, NOW).is_ok());
+        assert!(failures.may_try(source("2001:db8:1:2:ffff::"), SOMEBODY, NOW).is_err());
+        assert!(failures.may_try(source("2001:db8:1:3::"), SOMEBODY, NOW).is_ok());
         for _ in 0..SOURCE_MAX {
-            failures.failed(source("::ffff:192.0.2.9"), None, NOW);
+            failures.failed(source("::ffff:192.0.2.9"), SOMEBODY, NOW);
         }
-        assert!(failures.may_try(source("192.0.2.9"), None, NOW).is_err(), "an IPv4 address in IPv6's clothes");
+        assert!(failures.may_try(source("192.0.2.9"), SOMEBODY, NOW).is_err(), "an IPv4 address in IPv6's clothes");
     }
 
     #[test]
     fn a_flood_of_sources_is_remembered_within_bounds() {
         let failures = Failures::default();
         for n in 0..3 * REMEMBERED_MAX as u32 {
-            failures.failed(IpAddr::from(n.to_be_bytes()), None, NOW);
+            failures.failed(IpAddr::from(n.to_be_bytes()), SOMEBODY, NOW);
             assert!(failures.counted.lock().len() <= REMEMBERED_MAX);
         }
     }

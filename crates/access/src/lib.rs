@@ -56,11 +56,12 @@ pub use acts::{
 pub use cedar::{DEFAULT_POLICY, PolicyError, SCHEMA};
 pub use changes::{ChangeError, PolicyChange, TokenChange};
 pub use expectations::{Difference, EXPECTATIONS_BYTES_MAX, Expectations, ExpectationsError, Tested};
+pub use failures::network;
 pub use grant::Grant;
 pub use kinds::{KindError, Kinds};
 pub use names::{NAME_BYTES_MAX, NAMES_MAX, Names, NamesError};
 pub use permission::Permission;
-pub use person::{GROUPS_MAX, Person};
+pub use person::{GROUPS_BYTES_MAX, GROUPS_MAX, Person};
 pub use principal::{Assignment, Principal, PrincipalKind, Resource};
 pub use refused::{PURPOSE_BYTES_MAX, Reason, Refused};
 pub use role::{Role, RoleError};

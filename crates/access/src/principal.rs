@@ -37,11 +37,27 @@ pub struct Principal {
     pub id: String,
     /// How it was known.
     pub kind: PrincipalKind,
-    /// Who or what it is, as people call it.
+    /// Who or what it is, as people call it: for records and for people. Rules go by [`Principal::rule_name`].
     pub name: String,
     /// What it may be, and where.
     pub assignments: Vec<Assignment>,
 }
+
+impl Principal {
+    /// The name that rules may go by, and never the one that people chose for themselves: of a token or service what
+    /// whoever made it called it, of a person the provider's subject.
+    pub fn rule_name(&self) -> &str {
+        rule_name(&self.id, &self.name)
+    }
+}
+
+/// As [`Principal::rule_name`], of an id and a name that are kept.
+pub(crate) fn rule_name<'a>(id: &'a str, name: &'a str) -> &'a str {
+    id.strip_prefix(PERSON).unwrap_or(name)
+}
+
+/// What ids of people begin with, before the provider's subject.
+pub(crate) const PERSON: &str = "person:";
 
 /// A role, and what it reaches.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 //! They live in memory alone, under hashes of their ids: nothing on disk lets anybody in, and a restart logs everyone out.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use host::Host;
@@ -30,7 +31,8 @@ pub(crate) struct Sessions {
 }
 
 struct Session {
-    person: Person,
+    /// Shared, so that a request does not copy its groups while others wait.
+    person: Arc<Person>,
     csrf: [u8; 32],
     made: Duration,
     used: Duration,
@@ -74,12 +76,12 @@ impl Sessions {
         } else if known.len() >= SESSIONS_MAX {
             end_oldest(&mut known, |_| true);
         }
-        known.insert(hash(&id), Session { person, csrf: *csrf, made: now, used: now });
+        known.insert(hash(&id), Session { person: Arc::new(person), csrf: *csrf, made: now, used: now });
         NewSession { id: Zeroizing::new(hex(&*id)), csrf: Zeroizing::new(hex(&*csrf)) }
     }
 
     /// Whose it is. It goes on from here.
-    pub fn find(&self, id: &str) -> Result<Person, Reason> {
+    pub fn find(&self, id: &str) -> Result<Arc<Person>, Reason> {
         let id = Zeroizing::new(from_hex::<32>(id).ok_or(Reason::Malformed)?);
         let now = self.host.monotonic();
         let mut known = self.known.lock();
@@ -89,7 +91,7 @@ impl Sessions {
             return Err(Reason::Expired);
         }
         session.used = now;
-        Ok(session.person.clone())
+        Ok(Arc::clone(&session.person))
     }
 
     /// Whether what a form sent is the session's own CSRF token.
@@ -150,7 +152,7 @@ mod tests {
         clock.advance(IDLE - Duration::from_secs(1));
         let left = (Duration::from_secs(1), ABSOLUTE - IDLE + Duration::from_secs(1));
         assert_eq!(sessions.lasts(&idle.id), Some(left));
-        assert_eq!(sessions.find(&idle.id), Ok(person("alice")));
+        assert_eq!(sessions.find(&idle.id), Ok(Arc::new(person("alice"))));
         clock.advance(IDLE);
         assert_eq!(sessions.lasts(&idle.id), None);
         assert_eq!(sessions.find(&idle.id), Err(Reason::Expired));
@@ -159,7 +161,7 @@ mod tests {
         let uses = (ABSOLUTE.as_secs() / 60) as u32;
         for _ in 1..uses {
             clock.advance(Duration::from_secs(60));
-            assert_eq!(sessions.find(&busy.id), Ok(person("alice")));
+            assert_eq!(sessions.find(&busy.id), Ok(Arc::new(person("alice"))));
         }
         clock.advance(Duration::from_secs(60));
         assert_eq!(sessions.find(&busy.id), Err(Reason::Expired));

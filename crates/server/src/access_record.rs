@@ -4,6 +4,7 @@
 //! A read is two: `begin`, durable before the first byte of its answer leaves, and `end`, which closes it with what it
 //! came to. One pair a query, however many records it reads: so reading these records makes two more, and no chain.
 
+use access::Principal;
 use record::cbor::Number;
 use record::{Envelope, Kind, Part, Parts, Record, Value};
 use uuid::Uuid;
@@ -26,6 +27,15 @@ pub struct Who {
     pub from: String,
     /// Why, in its own words.
     pub purpose: Option<String>,
+}
+
+impl Who {
+    /// It is known who asks.
+    pub fn identify(&mut self, principal: &Principal) {
+        self.id = Some(principal.id.clone());
+        self.name = Some(principal.name.clone());
+        self.kind = Some(principal.kind.name());
+    }
 }
 
 /// What a read came to.

@@ -20,10 +20,15 @@ impl Cookie {
 
     /// What came with a request. Nothing if it is there twice: one of them would be somebody else's.
     pub fn of<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
-        let texts = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let pairs = texts.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        let mut values = pairs.filter(|(name, _)| *name == self.name).map(|(_, value)| value);
-        values.next().filter(|value| !value.is_empty() && values.next().is_none())
+        // Taken apart as bytes: what other cookies of this host hold is no reason to lose ours.
+        let pairs = headers.get_all(COOKIE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
+        let mut values = pairs.filter_map(|pair| self.value(pair.trim_ascii()));
+        let value = values.next().filter(|value| !value.is_empty() && values.next().is_none())?;
+        std::str::from_utf8(value).ok()
+    }
+
+    fn value<'h>(&self, pair: &'h [u8]) -> Option<&'h [u8]> {
+        pair.strip_prefix(self.name.as_bytes())?.strip_prefix(b"=")
     }
 
     /// Sets it, for so many seconds. Other sites' pages send it when they lead here, and not when they post or fetch.
@@ -45,10 +50,10 @@ impl Cookie {
 mod tests {
     use super::*;
 
-    fn of(cookie: &Cookie, lines: &[&'static str]) -> Option<String> {
+    fn of(cookie: &Cookie, lines: &[&str]) -> Option<String> {
         let mut headers = HeaderMap::new();
         for line in lines {
-            headers.append(COOKIE, HeaderValue::from_static(line));
+            headers.append(COOKIE, HeaderValue::from_bytes(line.as_bytes()).unwrap());
         }
         cookie.of(&headers).map(str::to_owned)
     }
@@ -62,6 +67,10 @@ mod tests {
             assert_eq!(of(&cookie, none), None, "{none:?}");
         }
         assert_eq!(of(&cookie, &["__Host-onrecord=x", "__Host-onrecord=x"]), None);
+        assert_eq!(of(&cookie, &["a=\u{e9}; __Host-onrecord=x; b=\u{1f980}"]).as_deref(), Some("x"), "others' bytes");
+        for none in ["__Host-onrecord-login=x", "__Host-onrecord", "a=__Host-onrecord=x"] {
+            assert_eq!(of(&cookie, &[none]), None, "{none}");
+        }
     }
 
     #[test]

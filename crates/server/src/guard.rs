@@ -7,7 +7,7 @@ use std::sync::Arc;
 use access::{Credential, Grant, Permission, Principal, Refused, Resource};
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use zeroize::Zeroizing;
@@ -66,7 +66,7 @@ pub async fn answer(
             };
             (route.handler)(asked).await
         }
-        Err(problem) => Err(problem),
+        Err(problem) => Ok(refusal(&server, &parts.headers, problem)),
     };
     let mut response = answered.unwrap_or_else(Problem::into_response);
     let problem = response.extensions().get::<Kind>().copied();
@@ -91,6 +91,18 @@ pub async fn answer(
         took_us = took.as_micros() as u64,
         "answered"
     );
+    response
+}
+
+/// A refusal as it is answered. Where nobody has the session whose cookie came, the cookie goes: the browser would show it
+/// with each request.
+fn refusal(server: &Server, headers: &HeaderMap, problem: Problem) -> Response {
+    let over = problem.kind == Kind::Unauthenticated && session(server, headers).is_some();
+    let cleared = server.login.as_ref().filter(|_| over).and_then(|login| login.session.clear());
+    let mut response = problem.into_response();
+    if let Some(cookie) = cleared {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
     response
 }
 
@@ -143,19 +155,26 @@ fn admit(
         on_record(who, refused.to_string());
         told(refused, route)
     };
-    let session = session(server, &parts.headers);
+    let mut session = session(server, &parts.headers);
     let credential = credential(&parts.headers, session, peer);
     let credential = credential.inspect_err(|problem| on_record(who, problem.told.detail.clone()))?;
-    let principal = server.access.authenticate_from(peer.address, &credential, now);
+    let mut principal = server.access.authenticate_from(peer.address, &credential, now);
+    // A cookie that was left over hides no certificate.
+    if let (Err(_), Some(_), Some(der)) = (&principal, session, &peer.certificate) {
+        session = None;
+        principal = server.access.authenticate_from(peer.address, &Credential::Certificate { der }, now);
+    }
     let principal = principal.map_err(|refused| refuse(who, &refused))?;
-    who.id = Some(principal.id.clone());
-    who.name = Some(principal.name.clone());
-    who.kind = Some(principal.kind.name());
+    who.identify(&principal);
     if let Some(session) = session {
         let is_csrf = |csrf: &str| server.access.is_csrf(session, csrf);
         let own = server.login.as_ref().map_or("", |login| &login.origin);
         cross_site::check(&parts.method, &parts.headers, own, is_csrf).map_err(|why| {
-            on_record(who, why.to_string());
+            match route.of_trail() {
+                true => on_record(who, why.to_string()),
+                // Logging out is no trail's.
+                false => server.trails.home().clerk().refused(who.clone(), action(route), why.to_string(), 1),
+            }
             Problem::new(Kind::Forbidden, why.to_string())
         })?;
     }
@@ -180,6 +199,14 @@ fn admit(
     };
     let query = Query::read(parts.uri.query(), &names)?;
     Ok(Admitted { principal: Some(principal), session, grant: Some(grant), served, query })
+}
+
+/// What a route is called on record: by its permission, or where it needs none by its path, as in `logout`.
+fn action(route: &Route) -> &'static str {
+    match route.need {
+        Need::Permission(permission) => permission.name(),
+        Need::Known(_) | Need::Nothing(_) => route.path.trim_start_matches('/'),
+    }
 }
 
 /// The session whose cookie came, where nothing else says who asks.

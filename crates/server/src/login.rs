@@ -20,7 +20,10 @@ mod page;
 mod provider;
 pub mod settings;
 
+use std::time::Duration;
+
 use host::Host;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use handlers::{begin, callback, logout, me};
 pub use settings::LoginSettings;
@@ -30,10 +33,15 @@ use crate::cookie::Cookie;
 use attempts::Attempts;
 use provider::Provider;
 
+/// Logins at once of which the provider is asked (I12). It is also how many more than may fail of one source are tried:
+/// whoever comes later finds those counted.
+const ASKING_MAX: usize = 16;
+
 /// How people log in here.
 pub struct Login {
     provider: Provider,
     attempts: Attempts,
+    asking: Semaphore,
     /// Of a login that has begun.
     attempt: Cookie,
     /// Of a session.
@@ -52,9 +60,15 @@ impl Login {
         Ok(Login {
             provider: Provider::new(host, settings).map_err(of)?,
             attempts: Attempts::new(host),
+            asking: Semaphore::new(ASKING_MAX),
             attempt: Cookie::new("onrecord-login", tls),
             session: Cookie::new("onrecord", tls),
             origin: redirect.origin().ascii_serialization(),
         })
+    }
+
+    /// One of the logins of which the provider may be asked, if it comes to that within the time.
+    async fn turn(&self, wait: Duration) -> Option<SemaphorePermit<'_>> {
+        tokio::time::timeout(wait, self.asking.acquire()).await.ok()?.ok()
     }
 }

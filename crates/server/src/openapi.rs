@@ -9,7 +9,9 @@ use serde_json::Value;
 use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{
     ComponentsBuilder, ContentBuilder, HeaderBuilder, HttpMethod, InfoBuilder, OpenApi, OpenApiBuilder, PathsBuilder,
     Ref, RefOr, Required, ResponseBuilder, Schema,
@@ -21,6 +23,8 @@ use crate::schemas;
 use crate::table::{Form, Need, OTHERS, Route, Values};
 
 const TOKEN: &str = "token";
+const SESSION: &str = "session";
+const PAGE_OF_SESSION: &str = "csrf";
 const PROBLEM: &str = "Problem";
 
 /// Problems that any route may answer with.
@@ -63,7 +67,17 @@ fn document() -> OpenApi {
         paths = paths.path(route.path.replace("{*", "{"), item);
     }
     let token = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("onr_…").build());
-    let components = ComponentsBuilder::new().security_scheme(TOKEN, token).schema(PROBLEM, problem()).build();
+    let session = "The session of a person who has logged in, as the cookie that /login/callback sets; without TLS, which \
+        there is on loopback alone, it is called onrecord. It asks in the place of a token, on every route; what is no GET \
+        takes OnRecord-CSRF as well.";
+    let session = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::with_description("__Host-onrecord", session)));
+    let csrf = "What GET /v1/me says as session.csrf: that a page of this server sent it.";
+    let csrf = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description("OnRecord-CSRF", csrf)));
+    let schemes = [(TOKEN, token), (SESSION, session), (PAGE_OF_SESSION, csrf)];
+    let components = schemes
+        .into_iter()
+        .fold(ComponentsBuilder::new(), |components, (name, scheme)| components.security_scheme(name, scheme));
+    let components = components.schema(PROBLEM, problem()).build();
     let info = InfoBuilder::new().title("OnRecord").version(env!("CARGO_PKG_VERSION")).description(Some(
         "Audit trails of what machine-learning models decide. {trail} is the name of a trail, or - for the default one.",
     ));
@@ -143,7 +157,13 @@ fn operation(route: &Route) -> OperationBuilder {
         }
         Need::Known(why) => {
             let description = format!("Anyone may ask who is known: {why}.");
-            operation.description(Some(description)).security(SecurityRequirement::new(TOKEN, Vec::<String>::new()))
+            let none = Vec::<String>::new;
+            let security = match about.id {
+                // Nothing else has a session to end.
+                "logOut" => SecurityRequirement::new(SESSION, none()).add(PAGE_OF_SESSION, none()),
+                _ => SecurityRequirement::new(TOKEN, none()),
+            };
+            operation.description(Some(description)).security(security)
         }
         Need::Nothing(why) => operation.description(Some(format!("Anyone may ask: {why}."))),
     }
@@ -350,6 +370,9 @@ mod tests {
         }
         assert_eq!(document["paths"]["/v1/trails/{trail}/sql"]["post"]["security"], json!([{"token": []}]));
         assert_eq!(document["paths"]["/health/live"]["get"]["security"], Value::Null);
+        assert_eq!(document["paths"]["/logout"]["post"]["security"], json!([{"session": [], "csrf": []}]));
+        let schemes = &document["components"]["securitySchemes"];
+        assert_eq!((&schemes["session"]["in"], &schemes["csrf"]["in"]), (&json!("cookie"), &json!("header")));
     }
 
     /// Every shape that is named is there, and every JSON body and answer has one.

@@ -23,7 +23,7 @@ pub struct Server {
     /// Who may do what.
     pub access: Arc<Access>,
     /// How people log in, if they do.
-    pub login: Option<Login>,
+    pub login: Option<Arc<Login>>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Memory of bodies and records under way.
@@ -69,7 +69,7 @@ impl Server {
             config,
             trails,
             access,
-            login,
+            login: login.map(Arc::new),
             metrics,
         }
     }

@@ -202,6 +202,30 @@ fn who_agrees_to_a_token_may_not_be_whom_it_is_for() {
     assert!(access.approve(&admin("eve"), &act.id, NOW).is_ok());
 }
 
+/// T28: people may call themselves what they like, at their provider; nobody becomes another by it, or stops being one.
+#[test]
+fn what_people_call_themselves_decides_nothing() {
+    let called = |subject: &str, name: &str| Principal { name: name.to_owned(), ..admin(subject) };
+    let place = Place::new();
+    place.write(
+        "policies/ann.cedar",
+        "@id(\"not-ann\") forbid (principal, action == OnRecord::Action::\"backup\", resource) when { principal.name == \"ann\" };",
+    );
+    let access = place.open();
+    let may = |by: &Principal| ask(&access, by, Permission::Backup, "credit", None).is_ok();
+    assert!(!may(&called("ann", "Someone Else")) && may(&called("bob", "ann")));
+    // One who calls herself another is herself still, and that other is not kept from agreeing.
+    let act = propose(&access, &called("ann", "bob"), NOW).unwrap();
+    let herself = Principal { id: "token:00".to_owned(), ..called("ann", "ann") };
+    assert_eq!(reason(access.approve(&herself, &act.id, NOW).unwrap_err()), Reason::SamePrincipal);
+    assert!(access.approve(&called("bob", "bob"), &act.id, NOW).is_ok());
+    // Nor is a role given to oneself under another name.
+    let refused = access.propose_token(&called("ann", "Someone Else"), &give("ann", "auditor"), "why", NOW);
+    assert_eq!(refusal(refused.unwrap_err()), Reason::Policy);
+    let act = access.propose_token(&called("ann", "x"), &give("bob", "auditor"), "why", NOW).unwrap();
+    assert!(access.approve(&called("bob", "Someone Else"), &act.id, NOW).is_err());
+}
+
 #[test]
 fn two_change_a_policy_and_what_is_wrong_is_not_taken() {
     let place = Place::new();

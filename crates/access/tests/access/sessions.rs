@@ -44,7 +44,28 @@ fn logins_that_fail_are_counted_by_where_they_come_from() {
     }
     assert!(access.may_log_in(here).unwrap_err().retry_after().is_some());
     assert!(access.may_log_in(there).is_ok());
+    // A service that shows what no token is any more is none of their business.
+    for n in 0..100 {
+        let text = format!("onr_{n:016x}_{n:064x}");
+        assert!(access.authenticate_from(there, &Credential::Bearer(&text), NOW).is_err());
+    }
+    assert!(access.may_log_in(there).is_ok());
     // Who has a session goes on.
     let session = access.begin_session(in_group("desk"));
     assert!(access.authenticate_from(here, &Credential::Session(&session.id), NOW).is_ok());
+}
+
+/// After a restart every browser of an office shows a session that is over, and all of them log in again.
+#[test]
+fn sessions_that_are_over_keep_nobody_out() {
+    let access = Place::new().open();
+    let here = IpAddr::from([192, 0, 2, 1]);
+    for id in ["0".repeat(64), "nonsense".to_owned()].iter().cycle().take(200) {
+        let refused = access.authenticate_from(here, &Credential::Session(id), NOW).unwrap_err();
+        assert!(refused.is_unauthenticated(), "{refused}");
+    }
+    assert!(access.may_log_in(here).is_ok());
+    let unknown = format!("onr_{:016x}_{:064x}", 1, 1);
+    let refused = access.authenticate_from(here, &Credential::Bearer(&unknown), NOW).unwrap_err();
+    assert!(refused.is_unauthenticated(), "{refused}");
 }

@@ -16,7 +16,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// The address may not be asked.
-    #[error("{0}")]
+    #[error("an address that it names is not asked: {0}")]
     Address(String),
     /// It could not be asked, or the answer broke off.
     #[error("{}", innermost(.0))]

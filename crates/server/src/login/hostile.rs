@@ -1,7 +1,7 @@
 //! For tests alone: a provider that says whatever a test has it say, and keys that sign whatever it likes. A real one,
 //! which tells no lies, is asked in tests/login.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use axum::Router;
@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use rcgen::{KeyPair, PKCS_ED25519, SigningKey as _};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
 /// A key that signs id tokens.
 pub struct Key {
@@ -54,11 +55,13 @@ pub fn unsigned(header: &Value, claims: &Value) -> String {
 pub struct Hostile {
     pub issuer: String,
     answers: Arc<Mutex<Answers>>,
+    told: Arc<Notify>,
 }
 
 #[derive(Default)]
 struct Answers {
     by_path: HashMap<String, (StatusCode, String)>,
+    hanging: HashSet<String>,
     asked: HashMap<String, usize>,
 }
 
@@ -70,10 +73,19 @@ impl Hostile {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let issuer = format!("http://{}", listener.local_addr().unwrap());
         let answers = Arc::new(Mutex::new(Answers::default()));
-        let shared = Arc::clone(&answers);
-        let answer = move |uri: Uri| async move { answer(&shared, uri.path()) };
+        let told = Arc::new(Notify::new());
+        let shared = (Arc::clone(&answers), Arc::clone(&told));
+        let answer = move |uri: Uri| async move {
+            let (answers, told) = shared;
+            let answered = answer(&answers, uri.path());
+            told.notify_waiters();
+            match answered {
+                Some(response) => response,
+                None => std::future::pending().await,
+            }
+        };
         tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
-        let hostile = Hostile { issuer, answers };
+        let hostile = Hostile { issuer, answers, told };
         hostile.says(DISCOVERY, &hostile.discovery());
         hostile.says("/keys", &json!({"keys": [key.jwk()]}));
         hostile
@@ -93,7 +105,25 @@ impl Hostile {
     }
 
     pub fn answers_with(&self, path: &str, status: StatusCode, text: String) {
-        self.answers.lock().by_path.insert(path.to_owned(), (status, text));
+        let mut answers = self.answers.lock();
+        answers.hanging.remove(path);
+        answers.by_path.insert(path.to_owned(), (status, text));
+    }
+
+    /// It takes what is asked, and answers nothing.
+    pub fn hangs(&self, path: &str) {
+        self.answers.lock().hanging.insert(path.to_owned());
+    }
+
+    /// Waits until it was asked so often.
+    pub async fn is_asked(&self, path: &str, times: usize) {
+        loop {
+            let told = self.told.notified();
+            if self.asked(path) >= times {
+                return;
+            }
+            told.await;
+        }
     }
 
     /// The token that a code is given for, whatever the code.
@@ -106,12 +136,15 @@ impl Hostile {
     }
 }
 
-fn answer(answers: &Mutex<Answers>, path: &str) -> Response {
+fn answer(answers: &Mutex<Answers>, path: &str) -> Option<Response> {
     let mut answers = answers.lock();
     *answers.asked.entry(path.to_owned()).or_default() += 1;
-    match answers.by_path.get(path).cloned() {
+    if answers.hanging.contains(path) {
+        return None;
+    }
+    Some(match answers.by_path.get(path).cloned() {
         Some((status, text)) if status.is_redirection() => (status, [(http::header::LOCATION, text)]).into_response(),
         Some((status, text)) => (status, [(CONTENT_TYPE, "application/json")], text).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
-    }
+    })
 }

@@ -1,6 +1,6 @@
 //! What a provider says of who logged in: an id token, and nothing else, is believed, once all of it was checked.
 
-use access::{GROUPS_MAX, Person};
+use access::{GROUPS_BYTES_MAX, GROUPS_MAX, Person};
 use chrono::{DateTime, TimeDelta, Utc};
 use openidconnect::core::{
     CoreAuthDisplay, CoreAuthPrompt, CoreErrorResponseType, CoreGenderClaim, CoreIdTokenVerifier, CoreJsonWebKey,
@@ -106,7 +106,9 @@ pub enum IdTokenError {
     #[error("its subject is empty or longer than {SUBJECT_BYTES_MAX} bytes")]
     Subject,
     /// There are too many groups.
-    #[error("it lists more than {GROUPS_MAX} groups; have the provider list those alone that matter here")]
+    #[error(
+        "it lists more than {GROUPS_MAX} groups, or {GROUPS_BYTES_MAX} bytes of them; have the provider list those alone that matter here"
+    )]
     Groups,
 }
 
@@ -186,7 +188,11 @@ fn groups(claim: Option<&Value>) -> Result<Vec<String>, IdTokenError> {
         Some(Value::String(group)) => vec![group.as_str()],
         _ => Vec::new(),
     };
-    Ok(texts.into_iter().filter(|group| group.len() <= GROUP_BYTES_MAX).map(str::to_owned).collect())
+    let texts: Vec<&str> = texts.into_iter().filter(|group| group.len() <= GROUP_BYTES_MAX).collect();
+    if texts.iter().map(|group| group.len()).sum::<usize>() > GROUPS_BYTES_MAX {
+        return Err(IdTokenError::Groups);
+    }
+    Ok(texts.into_iter().map(str::to_owned).collect())
 }
 
 #[cfg(test)]

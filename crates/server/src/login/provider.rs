@@ -10,7 +10,6 @@ use openidconnect::{
     AuthType, AuthorizationCode, ClientId, ClientSecret, CsrfToken, DiscoveryError, IssuerUrl, Nonce,
     PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope, TokenResponse as _,
 };
-use tokio::sync::Mutex;
 use url::Url;
 
 use super::attempts::{Attempt, Begun};
@@ -49,16 +48,33 @@ pub struct Provider {
     redirect: RedirectUrl,
     scopes: Vec<Scope>,
     groups_claim: String,
-    /// Held while it is asked: however many log in, it is asked once.
-    known: Mutex<Known>,
+    known: parking_lot::Mutex<Known>,
+    /// Held while it is asked: however many log in, it is asked once. What is known already does not wait for it.
+    asking: tokio::sync::Mutex<()>,
 }
 
-/// What is known of it. Times are monotonic.
+/// What is known of it. Times are monotonic, and of when an answer came: a request that broke off leaves nothing behind.
 #[derive(Default)]
 struct Known {
     metadata: Option<(Arc<CoreProviderMetadata>, Duration)>,
     keys_asked: Option<Duration>,
     failed: Option<(String, Duration)>,
+}
+
+impl Known {
+    /// What it says of itself, as long as that is believed.
+    fn metadata(&self, now: Duration) -> Option<Arc<CoreProviderMetadata>> {
+        let believed = self.metadata.as_ref().filter(|(_, asked)| now < *asked + BELIEVED);
+        believed.map(|(metadata, _)| Arc::clone(metadata))
+    }
+
+    /// An error as long as it is left alone.
+    fn may_be_asked(&self, now: Duration) -> Result<(), ProviderError> {
+        match &self.failed {
+            Some((why, at)) if now < *at + PAUSE => Err(ProviderError::Unreachable(why.clone())),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Provider {
@@ -75,7 +91,8 @@ impl Provider {
             redirect: RedirectUrl::from_url(settings.redirect()?),
             scopes: settings.scopes.iter().cloned().map(Scope::new).collect(),
             groups_claim: settings.groups_claim.clone(),
-            known: Mutex::default(),
+            known: parking_lot::Mutex::default(),
+            asking: tokio::sync::Mutex::default(),
         })
     }
 
@@ -161,49 +178,56 @@ impl Provider {
 
     /// What the provider says of itself, asked for where that is long ago.
     async fn metadata(&self) -> Result<Arc<CoreProviderMetadata>, ProviderError> {
-        let mut known = self.known.lock().await;
-        let now = self.host.monotonic();
-        match &known.metadata {
-            Some((metadata, asked)) if now < *asked + BELIEVED => return Ok(Arc::clone(metadata)),
-            _ => {}
+        if let Some(metadata) = self.known.lock().metadata(self.host.monotonic()) {
+            return Ok(metadata);
         }
-        if let Some((why, _)) = known.failed.as_ref().filter(|(_, at)| now < *at + PAUSE) {
-            return Err(ProviderError::Unreachable(why.clone()));
+        let _asking = self.asking.lock().await;
+        {
+            // Whoever asked before may have been told meanwhile.
+            let (known, now) = (self.known.lock(), self.host.monotonic());
+            if let Some(metadata) = known.metadata(now) {
+                return Ok(metadata);
+            }
+            known.may_be_asked(now)?;
         }
         let ask = self.fetch.as_fn();
-        match CoreProviderMetadata::discover_async(self.issuer.clone(), &ask).await {
-            Ok(metadata) => {
-                let metadata = Arc::new(metadata);
-                *known = Known { metadata: Some((Arc::clone(&metadata), now)), keys_asked: None, failed: None };
-                Ok(metadata)
-            }
-            Err(error) => {
-                let why = told(&error);
-                tracing::warn!(issuer = self.issuer(), why, "the identity provider cannot be asked");
-                known.failed = Some((why.clone(), self.host.monotonic()));
-                Err(ProviderError::Unreachable(why))
-            }
-        }
+        let metadata = CoreProviderMetadata::discover_async(self.issuer.clone(), &ask).await;
+        let metadata = Arc::new(metadata.map_err(|error| self.failed(&error))?);
+        let asked = self.host.monotonic();
+        *self.known.lock() = Known { metadata: Some((Arc::clone(&metadata), asked)), keys_asked: None, failed: None };
+        Ok(metadata)
     }
 
     /// The same with its keys of now, or with those that are known if they were asked for a moment ago: who makes up ids
     /// of keys cannot have the provider asked over and over.
     async fn newer_keys(&self) -> Result<Arc<CoreProviderMetadata>, ProviderError> {
         let before = self.metadata().await?;
-        let mut known = self.known.lock().await;
-        let now = self.host.monotonic();
-        if known.keys_asked.is_some_and(|asked| now < asked + KEYS_EVERY) {
-            return Ok(known.metadata.as_ref().map_or(before, |(metadata, _)| Arc::clone(metadata)));
+        let _asking = self.asking.lock().await;
+        {
+            let (known, now) = (self.known.lock(), self.host.monotonic());
+            if known.keys_asked.is_some_and(|asked| now < asked + KEYS_EVERY) {
+                return Ok(known.metadata(now).unwrap_or(before));
+            }
+            known.may_be_asked(now)?;
         }
-        known.keys_asked = Some(now);
         let ask = self.fetch.as_fn();
         let keys = CoreJsonWebKeySet::fetch_async(before.jwks_uri(), &ask).await;
-        let keys = keys.map_err(|error| ProviderError::Unreachable(told(&error)))?;
+        let keys = keys.map_err(|error| self.failed(&error))?;
         let metadata = Arc::new(CoreProviderMetadata::clone(&before).set_jwks(keys));
+        let mut known = self.known.lock();
+        known.keys_asked = Some(self.host.monotonic());
         if let Some((known, _)) = &mut known.metadata {
             *known = Arc::clone(&metadata);
         }
         Ok(metadata)
+    }
+
+    /// It could not be asked, and is left alone for a while.
+    fn failed(&self, error: &DiscoveryError<FetchError>) -> ProviderError {
+        let why = told(error);
+        tracing::warn!(issuer = self.issuer(), why, "the identity provider cannot be asked");
+        self.known.lock().failed = Some((why.clone(), self.host.monotonic()));
+        ProviderError::Unreachable(why)
     }
 }
 

@@ -66,7 +66,7 @@ impl LoginSettings {
         let field = "login.redirect_url";
         let url = address(&self.redirect_url).map_err(|what| (field, what))?;
         if url.path() != CALLBACK || url.query().is_some() {
-            let what = format!("{url} does not end in {CALLBACK}; give the server's address and that path");
+            let what = format!("its path is not {CALLBACK}; give the server's address and that path, without a query");
             return Err((field, what));
         }
         Ok(url)
@@ -112,10 +112,13 @@ fn trimmed(text: String) -> Option<String> {
     (!text.is_empty() && text.len() <= SECRET_BYTES_MAX).then(|| text.to_owned())
 }
 
-/// An address that is asked or shown to a browser: by TLS, or on this machine.
+/// An address that is asked or shown to a browser: by TLS, or on this machine. What is wrong with one does not repeat it:
+/// it may hold a password.
 pub fn address(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("{text:?} is no address: {error}"))?;
-    let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+    let url = Url::parse(text).map_err(|error| format!("it is no address ({error}); give one as https://…"))?;
+    if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
+        return Err("a user, a password or a # stands in the address; leave that out".to_owned());
+    }
     let local = match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
@@ -123,9 +126,9 @@ pub fn address(text: &str) -> Result<Url, String> {
         None => false,
     };
     match url.scheme() {
-        "https" if plain => Ok(url),
-        "http" if plain && local => Ok(url),
-        _ => Err(format!("{text:?} is not https://…; without TLS an address is on loopback alone")),
+        "https" => Ok(url),
+        "http" if local => Ok(url),
+        _ => Err("the address is not https://…; without TLS an address is on loopback alone".to_owned()),
     }
 }
 
@@ -162,8 +165,25 @@ mod tests {
         ] {
             assert_eq!(field(change).0, at);
         }
-        let (at, what) = field(|it| it.client_secret = Some("hunter2".to_owned()));
-        assert!(at == "login.client_secret" && !what.contains("hunter2"), "{what}");
+    }
+
+    #[test]
+    fn what_may_be_a_secret_is_not_said_again() {
+        for change in [
+            (|it, secret| it.client_secret = Some(secret)) as fn(&mut LoginSettings, String),
+            |it, secret| it.issuer = format!("https://me:{secret}@id.example"),
+            |it, secret| it.issuer = format!("https://{secret}@id.example"),
+            |it, secret| it.issuer = format!("http://me:{secret}@id.example"),
+            |it, secret| it.issuer = format!("https://me:{secret}/x@id.example"),
+            |it, secret| it.redirect_url = format!("https://me:{secret}@audit.example/login/callback"),
+            |it, secret| it.redirect_url = format!("https://audit.example/login/callback?key={secret}"),
+            |it, secret| it.redirect_url = format!("https://audit.example/{secret}"),
+        ] {
+            let mut settings = settings();
+            change(&mut settings, "hunter2".to_owned());
+            let (field, what) = settings.check().unwrap_err();
+            assert!(field.starts_with("login.") && !what.contains("hunter2"), "{field}: {what}");
+        }
     }
 
     #[test]

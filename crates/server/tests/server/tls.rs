@@ -51,6 +51,10 @@ async fn a_service_is_known_by_its_certificate() {
     });
     assert!(server::check(&place.host, &config).is_ok());
     let reader = place.token("reader", "default");
+    // It is asked when somebody logs in, and nobody does.
+    let login = "issuer = \"https://id.example\"\nclient_id = \"onrecord\"\n\
+        redirect_url = \"https://audit.example/login/callback\"\n";
+    config.login = Some(toml::from_str(login).unwrap());
     let up = place.up_with(config.clone()).await;
     let base = up.base.replace("127.0.0.1", "localhost");
     let client = |identity: Option<(String, String)>| {
@@ -75,6 +79,16 @@ async fn a_service_is_known_by_its_certificate() {
     assert_eq!(append(client(Some(signed(&clients, "scorer.example")))).await.unwrap(), 200);
     assert_eq!(append(client(Some(signed(&clients, "other.example")))).await.unwrap(), 401);
     assert_eq!(append(client(None)).await.unwrap(), 401);
+    // A cookie that was left over hides no certificate, and goes where nothing else says who asks.
+    let cookie = format!("__Host-onrecord={}", "0".repeat(64));
+    let me = async |client: Client| {
+        let response = client.get(format!("{base}/v1/me")).header("cookie", &cookie).send().await.unwrap();
+        let cleared = response.headers().get("set-cookie").map(|set| set.to_str().unwrap().to_owned());
+        (response.status().as_u16(), cleared.is_some_and(|set| set.starts_with("__Host-onrecord=; ")))
+    };
+    assert_eq!(me(client(Some(signed(&clients, "scorer.example")))).await, (200, false));
+    assert_eq!(me(client(Some(signed(&clients, "other.example")))).await, (401, true));
+    assert_eq!(me(client(None)).await, (401, true));
     // Whose certificate no known authority vouches for gets no connection.
     assert!(append(client(Some(signed(&strangers, "scorer.example")))).await.is_err());
     let stats = client(None).get(format!("{base}/v1/trails/default/stats")).bearer_auth(&reader).send().await.unwrap();

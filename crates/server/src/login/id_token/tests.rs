@@ -85,6 +85,7 @@ fn each_claim_is_checked() {
         ("iat", Value::Null, IdTokenError::Form),
         ("exp", Value::Null, IdTokenError::Form),
         ("groups", vec!["x"; GROUPS_MAX + 1].into(), IdTokenError::Groups),
+        ("groups", vec!["x".repeat(128); GROUPS_BYTES_MAX / 128 + 1].into(), IdTokenError::Groups),
     ] {
         assert_eq!(check(&key, &key.token(&with(name, value.clone()))), Err(error), "{name}: {value}");
     }

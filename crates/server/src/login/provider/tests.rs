@@ -142,6 +142,45 @@ async fn keys_change_and_nobody_has_them_asked_for_over_and_over() {
     assert!(place.person().await.is_err());
 }
 
+/// Keys that could not be had, and a login that was given up meanwhile, keep nobody waiting for the new key.
+#[tokio::test]
+async fn keys_that_did_not_come_are_asked_for_again() {
+    let (old, new) = (Key::new("old"), Key::new("new"));
+    let place = Place::with(&old).await;
+    assert!(place.discovered().await.is_ok());
+    place.hostile.vouches(&new.token(&place.claims()));
+    place.hostile.answers_with("/keys", StatusCode::SERVICE_UNAVAILABLE, String::new());
+    for _ in 0..3 {
+        assert!(place.person().await.unwrap_err().contains("cannot be asked"));
+    }
+    assert_eq!(place.hostile.asked("/keys"), 2, "a provider that is down is left alone");
+    place.clock.advance(PAUSE);
+    // Whoever asks goes away before the answer is there.
+    place.hostile.hangs("/keys");
+    tokio::select! {
+        _ = place.person() => panic!("it has no keys"),
+        () = place.hostile.is_asked("/keys", 3) => {}
+    }
+    place.hostile.says("/keys", &json!({"keys": [new.jwk()]}));
+    assert_eq!(place.person().await.unwrap().subject, "ada");
+}
+
+/// Whoever makes up ids of keys has the provider asked, and nobody who begins to log in waits for that.
+#[tokio::test]
+async fn what_is_known_does_not_wait_for_what_is_asked() {
+    let place = Place::with(&Key::new("k1")).await;
+    assert!(place.discovered().await.is_ok());
+    place.hostile.vouches(&Key::new("another").token(&place.claims()));
+    place.hostile.hangs("/keys");
+    tokio::select! {
+        _ = place.person() => panic!("it has no keys"),
+        known = async {
+            place.hostile.is_asked("/keys", 2).await;
+            place.discovered().await
+        } => assert!(known.is_ok()),
+    }
+}
+
 #[tokio::test]
 async fn what_comes_for_a_code_is_an_id_token_or_nobody() {
     let key = Key::new("k1");
