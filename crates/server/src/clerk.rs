@@ -14,10 +14,12 @@ use trail::{Intake, Writer};
 
 use crate::access_record::Who;
 use crate::metrics::Metrics;
-use crate::refusals::{Refusals, Taken};
+use crate::refusals::{self, Refusals, Taken};
 
 /// Records that are written together.
 const TOGETHER_MAX: usize = 512;
+/// Records of one batch at most: ends of reads, and refusals.
+pub const BATCH_RECORDS_MAX: usize = TOGETHER_MAX + refusals::RECORDS_MAX;
 /// How long refusals of one kind are gathered.
 const GATHER: Duration = Duration::from_secs(1);
 /// The thread that writes, of one trail.

@@ -10,6 +10,8 @@ use crate::access_record::{self, Who};
 
 /// Refusals that are told apart until they are written; the others count as one.
 const APART_MAX: usize = 64;
+/// Records that all of them are at most.
+pub const RECORDS_MAX: usize = APART_MAX + 1;
 /// What stands for all that is not told apart.
 const SEVERAL: &str = "several";
 

@@ -14,14 +14,25 @@ use crate::trail_of::*;
 const CANARY: &[u8] = b"s-2";
 
 /// Columns whose rows are longer than the one part of records that they show.
-const LONG: [&str; 7] = [
+const LONG: [&str; 18] = [
     "inputs:json",
     "inputs.number",
     "inputs.list",
     "inputs.text",
     "inputs.maybe:str",
     "inputs[\"odd key\"].deep",
+    "index",
+    "id",
+    "kind",
+    "time",
+    "time_ns",
+    "time_source",
     "received",
+    "about",
+    "clock:json",
+    "producer:json",
+    "model:json",
+    "result:json",
 ];
 
 fn order(search: Search, columns: &[&str], format: RowFormat) -> Order {

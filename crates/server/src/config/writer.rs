@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{ConfigError, Limits, within};
+use crate::clerk;
 
 /// How trails are written. What is not said is as the trail's own default.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -33,7 +34,8 @@ impl WriterConfig {
             seal_every: self.seal_every_ms.map_or(default.seal_every, Duration::from_millis),
             settle_every: self.settle_every_s.map_or(default.settle_every, Duration::from_secs),
             backlog_bytes_max: self.backlog_bytes_max.unwrap_or(default.backlog_bytes_max),
-            batch_records_max: limits.batch_records_max,
+            // What is sent has its limit where it is read; what the server says itself is never too many (I11).
+            batch_records_max: limits.batch_records_max.max(clerk::BATCH_RECORDS_MAX),
             ..default
         }
     }
