@@ -35,6 +35,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod adopter;
+mod claim;
 mod clock;
 mod config;
 mod delivery;
@@ -44,6 +45,7 @@ mod instance;
 mod log;
 mod losses;
 mod process;
+mod rebirth;
 mod receipt;
 mod recorder;
 mod rejected;
@@ -53,6 +55,7 @@ mod settle;
 mod state;
 pub mod tip;
 mod trouble;
+mod within;
 
 pub use config::{Config, ConfigError, Durability, Fail, Overflow, Token};
 pub use event::{Event, InvalidEvent, ModelVersion};
