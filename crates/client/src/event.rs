@@ -227,9 +227,8 @@ impl Event {
                 return Err(InvalidEvent::Missing { kind: self.kind.name(), what: need.describe() });
             }
         }
-        match Part::SECTIONS.into_iter().find(|part| there(*part) && !self.kind.may_hold(*part)) {
-            Some(part) => return Err(InvalidEvent::Section { kind: self.kind.name(), section: part.name() }),
-            None => {}
+        if let Some(part) = Part::SECTIONS.into_iter().find(|part| there(*part) && !self.kind.may_hold(*part)) {
+            return Err(InvalidEvent::Section { kind: self.kind.name(), section: part.name() });
         }
         self.check_names()?;
         let mut within = Within::default();

@@ -25,8 +25,8 @@
 //!
 //! # What holds here
 //!
-//! - `record` takes no lock and makes no system call but for the clock and the process's number; it never waits unless it
-//!   was set up to (I9).
+//! - `record` takes no lock and makes no system call but for the clock and the process's number, except once in 4 MiB,
+//!   when it may make the next segment; it never waits for disk or server unless it was set up to (I9).
 //! - Each record of an instance has a number, without holes. What has no record on the trail is declared there, after a
 //!   crash by whoever comes next (T11).
 //! - Memory and disk are bounded, and a full disk is found when space is reserved (I12).

@@ -22,12 +22,16 @@ fn a_declaration_that_was_dropped_is_made_again() {
     let place = Place::new();
     let config = Config { overflow: Overflow::DropOldest, bytes_max: 16 << 20, ..place.config() };
     let (recorder, _) = place.recorder(config);
-    (0..100).for_each(|_| drop(recorder.record(&large()).unwrap()));
+    for _ in 0..100 {
+        recorder.record(&large()).unwrap();
+    }
     assert!(recorder.stats().dropped > 0);
     // The declaration and a few heartbeats are in the queue when as much again comes after them.
     until("heartbeats", || recorder.stats().queued > 110);
     let before = recorder.stats().dropped;
-    (0..200).for_each(|_| drop(recorder.record(&large()).unwrap()));
+    for _ in 0..200 {
+        recorder.record(&large()).unwrap();
+    }
     assert!(recorder.stats().dropped > before);
     let up = place.up();
     assert!(recorder.close(LONG), "{:?}", recorder.stats());
@@ -114,7 +118,9 @@ fn a_segment_goes_after_the_state_is_durable() {
     let passed = Arc::new(Passed::default());
     let host = Host::builder().faults(Arc::clone(&passed)).build();
     let recorder = Recorder::open_with(&host, place.config(), Arc::new(|_: &Trouble| {})).unwrap();
-    (0..60).for_each(|_| drop(recorder.record(&large()).unwrap()));
+    for _ in 0..60 {
+        recorder.record(&large()).unwrap();
+    }
     assert!(recorder.flush(LONG));
     let points = passed.0.lock().unwrap().clone();
     let first = |name: &str| points.iter().position(|point| point == name).unwrap_or_else(|| panic!("no {name}"));
@@ -134,7 +140,8 @@ fn a_folder_is_the_services_own_or_is_not_there() {
     recorder.record(&decision(1)).unwrap();
     let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     let folders = place.instances();
-    assert_eq!((mode(&place.path("spool")), folders.iter().map(|path| mode(path)).collect()), (0o700, vec![0o700]));
+    assert_eq!(folders.len(), 1);
+    assert_eq!((mode(&place.path("spool")), mode(&folders[0])), (0o700, 0o700));
     for entry in std::fs::read_dir(&folders[0]).unwrap() {
         let path = entry.unwrap().path();
         assert_eq!(mode(&path), 0o600, "{}", path.display());
@@ -147,7 +154,9 @@ fn the_next_recorder_of_a_process_goes_on() {
     for closed in [true, false] {
         let place = Place::new();
         let (first, _) = place.recorder(place.config());
-        (0..10).for_each(|n| drop(first.record(&decision(n)).unwrap()));
+        for n in 0..10 {
+            first.record(&decision(n)).unwrap();
+        }
         let name = first.instance_name().unwrap();
         let kept = if closed {
             assert!(!first.close(Duration::from_millis(1)));
