@@ -1,17 +1,16 @@
 //! Goes on with what processes have left that are gone: one at a time, in a thread of its own.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use reqwest::Url;
 
+use crate::claim::Claim;
 use crate::config::Config;
 use crate::delivery::Delivery;
 use crate::instance::Instance;
-use crate::process::Process;
 use crate::segment::STEP;
 use crate::sender::Sender;
 use crate::trouble::Trouble;
@@ -20,31 +19,6 @@ use crate::trouble::Trouble;
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How often is looked whether this instance is over.
 const NAP: Duration = Duration::from_millis(100);
-
-/// What recorders of this process go on with: the lock of a folder keeps out other processes alone. By process, since a
-/// child that is forked has its parent's copy; it is only ever tried, since a copy may be locked for ever.
-static TAKEN: Mutex<Vec<(u32, PathBuf)>> = Mutex::new(Vec::new());
-
-/// A folder that no other recorder of this process goes on with.
-struct Claim(u32, PathBuf);
-
-impl Claim {
-    fn on(pid: u32, folder: &Path) -> Option<Claim> {
-        let mut taken = TAKEN.try_lock()?;
-        taken.retain(|(of, _)| *of == pid);
-        if taken.iter().any(|(_, other)| other == folder) {
-            return None;
-        }
-        taken.push((pid, folder.to_owned()));
-        Some(Claim(pid, folder.to_owned()))
-    }
-}
-
-impl Drop for Claim {
-    fn drop(&mut self) {
-        TAKEN.lock().retain(|(pid, folder)| (*pid, folder) != (self.0, &self.1));
-    }
-}
 
 /// Begins to look.
 pub fn start(instance: &Arc<Instance>, config: &Config, base: &Url) -> std::io::Result<()> {
@@ -75,19 +49,15 @@ fn living(by: &Weak<Instance>) -> Option<Arc<Instance>> {
         .filter(|own| !own.ending.closing.load(Ordering::Acquire) && !own.ending.abandoned.load(Ordering::Acquire))
 }
 
-/// Folders of instances that are not of this process.
+/// Folders of instances. Those that a recorder of this process holds are claimed.
 fn orphans(own: &Instance, config: &Config) -> Result<Vec<PathBuf>, String> {
-    let prefix = Process::current().map_err(|error| error.to_string())?.prefix();
     let paths = own.host.list(&config.spool, STEP).map_err(|error| error.to_string())?;
-    let is_other = |path: &PathBuf| {
-        path.is_dir() && path.file_name().is_some_and(|name| !name.to_string_lossy().starts_with(&prefix))
-    };
-    Ok(paths.into_iter().filter(is_other).collect())
+    Ok(paths.into_iter().filter(|path| path.is_dir()).collect())
 }
 
 fn adopt(own: &Arc<Instance>, by: &Weak<Instance>, config: &Config, base: &Url, folder: PathBuf) {
-    let Some(_claim) = Claim::on(own.pid, &folder) else { return };
-    let left = match Instance::adopt(own, config, base.as_str(), &folder) {
+    let Some(claim) = Claim::on(own.mark, &folder) else { return };
+    let left = match Instance::adopt(own, config, base.as_str(), &folder, claim) {
         Ok(Some(left)) => Arc::new(left),
         Ok(None) => return,
         Err(error) => return own.tell(&Trouble::Spool { why: error.to_string() }),

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use record::NAME_BYTES_MAX;
+
 /// What a record survives once `record` has returned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
@@ -155,7 +157,6 @@ impl Config {
     }
 
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        const NAME_BYTES_MAX: usize = 256;
         let name = &self.producer;
         if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
             return Err(ConfigError::Producer { max: NAME_BYTES_MAX });

@@ -4,24 +4,26 @@ use std::cell::RefCell;
 
 use host::Host;
 
+use crate::process::Mark;
+
 const PIECES: usize = 64;
 
 struct Drawn {
     /// The process that drew it: a child that is forked must not use what its parent uses too.
-    pid: u32,
+    by: Mark,
     pieces: Vec<[u8; 26]>,
 }
 
 thread_local! {
-    static DRAWN: RefCell<Drawn> = const { RefCell::new(Drawn { pid: 0, pieces: Vec::new() }) };
+    static DRAWN: RefCell<Drawn> = const { RefCell::new(Drawn { by: Mark::NONE, pieces: Vec::new() }) };
 }
 
 /// What a record needs: ten bytes for its id, sixteen for its salt.
-pub fn draw(host: &Host, pid: u32) -> ([u8; 10], [u8; 16]) {
+pub fn draw(host: &Host, by: Mark) -> ([u8; 10], [u8; 16]) {
     let piece = DRAWN.with_borrow_mut(|drawn| {
-        if drawn.pid != pid {
+        if drawn.by != by {
             drawn.pieces.clear();
-            drawn.pid = pid;
+            drawn.by = by;
         }
         drawn.pieces.pop().unwrap_or_else(|| {
             drawn.pieces = host.random_each(PIECES);

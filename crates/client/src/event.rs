@@ -1,9 +1,12 @@
 //! What is put on record: a decision, or what becomes known of one later.
 
 use record::{
-    Clock, Envelope, Kind, Model, Need, Outcome, Part, Parts, Producer, Record, Salt, Sampling, Trace, Value,
+    Clock, Envelope, Kind, Model, NAME_BYTES_MAX, Need, Outcome, PROFILES_MAX, Part, Parts, Producer, Record, Salt,
+    Sampling, Trace, Value,
 };
 use uuid::Uuid;
+
+use crate::within::Within;
 
 /// An event, as whoever made it knows it. What is left out is absent from the record; id, time, clock, producer and salt
 /// are the recorder's to add.
@@ -78,6 +81,26 @@ pub enum InvalidEvent {
         kind: &'static str,
         /// The section.
         section: &'static str,
+    },
+    /// It is over a limit of records.
+    #[error("the event cannot be recorded: {what} is {got}, and may be {max}; keep what is large by its digest")]
+    Limit {
+        /// What is limited.
+        what: &'static str,
+        /// How much it is.
+        got: usize,
+        /// At most.
+        max: usize,
+    },
+    /// A name in it is none.
+    #[error(
+        "the event cannot be recorded: {field} {name:?} is no name: one line, not empty, without control characters"
+    )]
+    Name {
+        /// Where it stands.
+        field: &'static str,
+        /// What stands there.
+        name: String,
     },
     /// Its canonical bytes could not be read again.
     #[error("the event cannot be recorded: {0}")]
@@ -188,7 +211,7 @@ impl Event {
         self.sections[section as usize].as_ref()
     }
 
-    /// Whether it has what a record of its kind must have; names and limits are the server's to check.
+    /// Whether it has what a record of its kind must have, and is within the limits of records but for its size as a whole.
     pub(crate) fn check(&self) -> Result<(), InvalidEvent> {
         let there = |part: Part| self.section(part).is_some_and(|value| *value != Value::Null);
         for need in self.kind.must_hold() {
@@ -204,10 +227,34 @@ impl Event {
                 return Err(InvalidEvent::Missing { kind: self.kind.name(), what: need.describe() });
             }
         }
-        match Part::SECTIONS.into_iter().find(|part| there(*part) && !self.kind.may_hold(*part)) {
-            Some(part) => Err(InvalidEvent::Section { kind: self.kind.name(), section: part.name() }),
-            None => Ok(()),
+        if let Some(part) = Part::SECTIONS.into_iter().find(|part| there(*part) && !self.kind.may_hold(*part)) {
+            return Err(InvalidEvent::Section { kind: self.kind.name(), section: part.name() });
         }
+        self.check_names()?;
+        let mut within = Within::default();
+        Part::SECTIONS.into_iter().filter_map(|part| Some((part, self.section(part)?))).try_for_each(|(part, value)| {
+            // Inputs that are no map get one around them.
+            let wrapped = part == Part::Inputs && !matches!(value, Value::Map(_) | Value::Null);
+            within.add_fields(usize::from(wrapped))?;
+            within.check(value, 1 + usize::from(wrapped))
+        })
+    }
+
+    fn check_names(&self) -> Result<(), InvalidEvent> {
+        let model = self.model.as_ref().map(|model| [("model.name", &model.name), ("model.version", &model.version)]);
+        let result = self.class.as_ref().map(|class| ("result.class", class));
+        let error = self.error.as_ref().map(|error| ("error", error));
+        let withheld = self.inputs_withheld.as_ref().map(|why| ("inputs_withheld", why));
+        let profiles = self.profile.iter().map(|name| ("profile", name));
+        let limit = |what, got, max| if got > max { Err(InvalidEvent::Limit { what, got, max }) } else { Ok(()) };
+        limit("the number of profiles", self.profile.len(), PROFILES_MAX)?;
+        for (field, name) in model.into_iter().flatten().chain(result).chain(error).chain(withheld).chain(profiles) {
+            limit("the length of a name in bytes", name.len(), NAME_BYTES_MAX)?;
+            if name.is_empty() || name.chars().any(char::is_control) {
+                return Err(InvalidEvent::Name { field, name: name.clone() });
+            }
+        }
+        Ok(())
     }
 
     /// The bytes that go to the server: the record's CBOR face, serialised this once.

@@ -20,11 +20,12 @@ use host::{DurableFile, FileError, Host};
 use parking_lot::{Condvar, Mutex};
 use serde::{Deserialize, Serialize};
 
+use crate::claim::Claim;
 use crate::clock::ClockQuality;
 use crate::config::{Config, Durability};
 use crate::log::Log;
 use crate::losses::{Losses, Lost};
-use crate::process::Process;
+use crate::process::{Mark, Process};
 use crate::segment::{STEP, Segment, SegmentError};
 use crate::state::State;
 use crate::trouble::Trouble;
@@ -67,7 +68,7 @@ pub struct Ending {
 /// See the module.
 pub struct Instance {
     pub host: Host,
-    pub pid: u32,
+    pub mark: Mark,
     pub producer: String,
     pub name: String,
     pub folder: PathBuf,
@@ -89,7 +90,13 @@ pub struct Instance {
     /// Whether the sender is over, and everything was settled.
     pub finished: Mutex<Option<bool>>,
     pub progress: Condvar,
+    hold: Mutex<Option<Hold>>,
+}
+
+/// What keeps others off its folder; in this order it is let go.
+struct Hold {
     _lock: DurableFile,
+    _claim: Claim,
 }
 
 /// Why there is no instance.
@@ -104,6 +111,9 @@ pub enum InstanceError {
     /// The kernel does not say which process this is.
     #[error("cannot find out which process this is: {0}")]
     Process(std::io::Error),
+    /// It could not be made a moment ago, and is tried again in a moment.
+    #[error("it could not a moment ago; it is tried again within a second")]
+    Still,
     /// The sender's thread, or what it needs.
     #[error("cannot start sending: {0}")]
     Sender(String),
@@ -115,9 +125,34 @@ impl Instance {
         let process = Process::current().map_err(InstanceError::Process)?;
         let name = format!("{}{:08x}", process.prefix(), u32::from_be_bytes(host.random()));
         let folder = config.spool.join(&name);
-        host.create_dir_all(&folder, STEP)?;
-        let lock = host.create_new(folder.join("lock"), STEP)?;
+        let claim = Claim::on(Mark::current(), &folder);
+        let claim = claim.ok_or_else(|| InstanceError::Sender(format!("{} is held already", folder.display())))?;
+        let made = Instance::create_in(host, config, target, watch, process, name, folder.clone(), claim);
+        if made.is_err() {
+            // A process that cannot record would leave a folder with each try.
+            let _ = remove_files(host, &folder);
+        }
+        made
+    }
+
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the parts of `create`, which removes what this leaves where it fails"
+    )]
+    fn create_in(
+        host: &Host,
+        config: &Config,
+        target: &str,
+        watch: &Watch,
+        process: Process,
+        name: String,
+        folder: PathBuf,
+        claim: Claim,
+    ) -> Result<Instance, InstanceError> {
+        host.create_dir_all_with_mode(&folder, STEP, 0o700)?;
+        let lock = host.create_new_with_mode(folder.join("lock"), STEP, 0o600)?;
         lock.try_lock_for_process()?;
+        let hold = Hold { _lock: lock, _claim: claim };
         let seed = host.random::<32>();
         host.put_new_with_mode(folder.join("key"), &seed, STEP, 0o600)?;
         let state = State::create(host, &folder.join("state"))?;
@@ -130,10 +165,10 @@ impl Instance {
             boot: process.boot,
         };
         let text = serde_json::to_vec(&card).map_err(|error| InstanceError::Sender(error.to_string()))?;
-        host.put_new(folder.join("instance.json"), &text, STEP)?;
-        let (producer, pid) = (config.producer.clone(), process.pid);
-        let parts = Parts { producer, name, folder, seed, state, log, lock, adopted_by: None, numbered: true };
-        Ok(Instance::of(host, pid, config, watch, parts))
+        host.put_new_with_mode(folder.join("instance.json"), &text, STEP, 0o600)?;
+        let producer = config.producer.clone();
+        let parts = Parts { producer, name, folder, seed, state, log, hold, adopted_by: None, numbered: true };
+        Ok(Instance::of(host, Mark::current(), config, watch, parts))
     }
 
     /// What a process that is gone has left in `folder`, if it is for this trail; what it lost is counted.
@@ -142,6 +177,7 @@ impl Instance {
         config: &Config,
         target: &str,
         folder: &Path,
+        claim: Claim,
     ) -> Result<Option<Instance>, InstanceError> {
         let host = &by.host;
         let Some(text) = host.read_if_there(folder.join("instance.json"), STEP)? else { return Ok(None) };
@@ -157,6 +193,7 @@ impl Instance {
             Err(FileError::Locked { .. }) => return Ok(None),
             locked => locked?,
         }
+        let hold = Hold { _lock: lock, _claim: claim };
         // Its last adopter may have finished between the look and the lock.
         let Some(seed) = host.read_if_there(folder.join("key"), STEP)? else { return Ok(None) };
         let Ok(seed) = <[u8; 32]>::try_from(seed) else { return Ok(None) };
@@ -167,7 +204,7 @@ impl Instance {
                 match Segment::open(host, &path) {
                     Ok(segment) => left.push(segment),
                     Err(SegmentError::NotOne { .. }) => {
-                        (by.watch)(&Trouble::Spool { why: format!("{} is torn", path.display()) })
+                        by.tell(&Trouble::Spool { why: format!("{} is torn", path.display()) });
                     }
                     Err(error) => return Err(error.into()),
                 }
@@ -185,23 +222,23 @@ impl Instance {
             seed,
             state,
             log,
-            lock,
+            hold,
             adopted_by: Some(by.name.clone()),
             numbered: same_boot,
         };
-        let instance = Instance::of(host, by.pid, config, &by.watch, parts);
+        let instance = Instance::of(host, by.mark, config, &by.watch, parts);
         instance.counts.dropped.fetch_add(lost.iter().map(Lost::count).sum(), Ordering::Relaxed);
         lost.into_iter().for_each(|lost| instance.losses.lock().add(lost));
         instance.ending.closing.store(true, Ordering::Release);
         Ok(Some(instance))
     }
 
-    fn of(host: &Host, pid: u32, config: &Config, watch: &Watch, parts: Parts) -> Instance {
+    fn of(host: &Host, mark: Mark, config: &Config, watch: &Watch, parts: Parts) -> Instance {
         let settled = parts.state.progress().settled;
         let counts = Counts { settled: AtomicU64::new(settled), ..Counts::default() };
         Instance {
             host: host.clone(),
-            pid,
+            mark,
             producer: parts.producer,
             name: parts.name,
             folder: parts.folder,
@@ -220,7 +257,7 @@ impl Instance {
             asleep: AtomicBool::new(false),
             finished: Mutex::new(None),
             progress: Condvar::new(),
-            _lock: parts.lock,
+            hold: Mutex::new(Some(parts.hold)),
         }
     }
 
@@ -247,20 +284,38 @@ impl Instance {
 
     /// Says what goes wrong.
     pub fn tell(&self, trouble: &Trouble) {
-        (self.watch)(trouble);
+        tell(&self.watch, trouble);
+    }
+
+    /// Others may go on with its folder: it is over, and nobody records there any more.
+    pub fn release(&self) {
+        drop(self.hold.lock().take());
     }
 
     /// Everything is on the trail: nothing of it is left here.
     pub fn remove(&self) -> Result<(), FileError> {
         self.log.remove_all();
-        let remove = |name: &str| match self.host.remove(self.folder.join(name), STEP) {
-            Err(error) if !error.is_not_found() => Err(error),
-            _ => Ok(()),
-        };
-        // Without its card nobody takes it for an instance; the lock goes last, as others may wait for it.
-        ["instance.json", "state", "key", "lock"].into_iter().try_for_each(remove)?;
-        self.host.remove_dir(&self.folder, STEP)
+        remove_files(&self.host, &self.folder)
     }
+}
+
+/// Says what goes wrong. A watch that panics stops neither who records nor the sender.
+pub fn tell(watch: &Watch, trouble: &Trouble) {
+    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| watch(trouble)));
+}
+
+/// Removes what is in the folder of an instance besides what others have put there, and the folder.
+fn remove_files(host: &Host, folder: &Path) -> Result<(), FileError> {
+    let remove = |path: PathBuf| match host.remove(path, STEP) {
+        Err(error) if !error.is_not_found() => Err(error),
+        _ => Ok(()),
+    };
+    // Without its card nobody takes it for an instance; the lock goes last, as others may wait for it.
+    ["instance.json", "state", "key"].into_iter().try_for_each(|name| remove(folder.join(name)))?;
+    let left = host.list(folder, STEP)?;
+    let segments = left.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "spool"));
+    segments.chain([folder.join("lock")]).try_for_each(remove)?;
+    host.remove_dir(folder, STEP)
 }
 
 struct Parts {
@@ -270,7 +325,7 @@ struct Parts {
     seed: [u8; 32],
     state: State,
     log: Log,
-    lock: DurableFile,
+    hold: Hold,
     adopted_by: Option<String>,
     numbered: bool,
 }

@@ -25,8 +25,8 @@
 //!
 //! # What holds here
 //!
-//! - `record` takes no lock and makes no system call but for the clock and the process's number; it never waits unless it
-//!   was set up to (I9).
+//! - `record` takes no lock and makes no system call but for the clock and the process's number, except once in 4 MiB,
+//!   when it may make the next segment; it never waits for disk or server unless it was set up to (I9).
 //! - Each record of an instance has a number, without holes. What has no record on the trail is declared there, after a
 //!   crash by whoever comes next (T11).
 //! - Memory and disk are bounded, and a full disk is found when space is reserved (I12).
@@ -35,6 +35,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod adopter;
+mod claim;
 mod clock;
 mod config;
 mod delivery;
@@ -44,6 +45,7 @@ mod instance;
 mod log;
 mod losses;
 mod process;
+mod rebirth;
 mod receipt;
 mod recorder;
 mod rejected;
@@ -53,6 +55,7 @@ mod settle;
 mod state;
 pub mod tip;
 mod trouble;
+mod within;
 
 pub use config::{Config, ConfigError, Durability, Fail, Overflow, Token};
 pub use event::{Event, InvalidEvent, ModelVersion};

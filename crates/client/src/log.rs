@@ -111,6 +111,11 @@ impl Log {
         }
     }
 
+    /// Makes what was appended to a segment durable. A disk that fails there is not asked for another segment at once.
+    pub fn sync(&self, segment: &Segment) -> Result<(), SegmentError> {
+        segment.sync().inspect_err(|_| self.rolls.lock().failed = Some(self.host.monotonic()))
+    }
+
     /// Puts another segment in the place of a full one.
     fn roll(&self, full: &Arc<Segment>, by: By<'_>) -> Result<(), NoRoom> {
         let mut rolls = self.rolls.lock();
@@ -144,7 +149,7 @@ impl Log {
             match by {
                 By::Caller(Overflow::Block(most), _) if !rolls.closed => {
                     let now = self.host.monotonic();
-                    let until = *deadline.get_or_insert(now + most);
+                    let until = *deadline.get_or_insert(now.saturating_add(most));
                     let Some(left) = until.checked_sub(now).filter(|left| !left.is_zero()) else { return Err(why) };
                     self.room.wait_for(&mut rolls, left.min(DISK_PAUSE));
                 }

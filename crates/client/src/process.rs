@@ -1,6 +1,52 @@
 //! Which process this is: a number alone is given again to another one.
 
+#![allow(unsafe_code, reason = "whether this is a forked child, the C library alone tells")]
+
 use std::io;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use parking_lot::Mutex;
+
+/// How many forks lie between this process and the one that first asked to be told of them.
+static FORKS: AtomicU32 = AtomicU32::new(0);
+static WATCHED: Mutex<bool> = Mutex::new(false);
+
+extern "C" fn forked() {
+    FORKS.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Has forks counted from here on.
+pub fn watch_forks() -> io::Result<()> {
+    let mut watched = WATCHED.lock();
+    if !*watched {
+        // SAFETY: the handler does one atomic addition, which may be done in a child of many threads.
+        match unsafe { libc::pthread_atfork(None, None, Some(forked)) } {
+            0 => *watched = true,
+            errno => return Err(io::Error::from_raw_os_error(errno)),
+        }
+    }
+    Ok(())
+}
+
+/// Tells a process from its forked children, and these from each other. The number alone would not: a child may be given that
+/// of a process it descends from. The forks alone would not for whoever makes a child past the C library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark(u64);
+
+impl Mark {
+    /// Of no process.
+    pub const NONE: Mark = Mark(0);
+
+    /// Of this one.
+    pub fn current() -> Mark {
+        Mark(u64::from(std::process::id()) << 32 | u64::from(FORKS.load(Ordering::Relaxed)))
+    }
+
+    /// As a word.
+    pub fn word(self) -> u64 {
+        self.0
+    }
+}
 
 /// One process of one start of the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]

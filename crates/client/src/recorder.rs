@@ -1,11 +1,12 @@
 //! The handle that a service holds.
 
+use std::io::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use host::{FileError, Host};
+use host::Host;
 use record::Producer;
 use reqwest::Url;
 use uuid::Uuid;
@@ -15,10 +16,12 @@ use crate::config::{Config, ConfigError, Durability, Fail};
 use crate::delivery::Delivery;
 use crate::entropy;
 use crate::event::{Added, Event, InvalidEvent};
-use crate::instance::{Instance, InstanceError, Watch};
+use crate::instance::{self, Instance, InstanceError, Watch};
 use crate::log::{By, NoRoom};
 use crate::losses::{Lost, Reason};
-use crate::segment::PAYLOAD_BYTES_MAX;
+use crate::process::{self, Mark};
+use crate::rebirth::Rebirth;
+use crate::segment::{PAYLOAD_BYTES_MAX, SegmentError};
 use crate::sender::Sender;
 use crate::trouble::Trouble;
 
@@ -38,8 +41,7 @@ struct Shared {
     base: Url,
     watch: Watch,
     current: ArcSwap<Instance>,
-    /// The process that makes an instance of its own just now.
-    reborn: AtomicU32,
+    rebirth: Rebirth,
 }
 
 /// Why there is no recorder.
@@ -78,7 +80,7 @@ pub enum RecordFailed {
     NotKept(&'static str),
     /// It is in the spool, and whether it would survive the machine is not known.
     #[error("the decision cannot be made durable: {0}; it must not be acted on")]
-    NotDurable(FileError),
+    NotDurable(SegmentError),
     /// The recorder was closed.
     #[error("the recorder is closed")]
     Closed,
@@ -111,7 +113,8 @@ pub struct Stats {
 impl Recorder {
     /// Begins. What goes wrong later is said on stderr.
     pub fn open(config: Config) -> Result<Recorder, OpenError> {
-        let say = |trouble: &Trouble| eprintln!("onrecord: {trouble}");
+        // Whoever reads stderr may have gone, which `eprintln` would make a panic.
+        let say = |trouble: &Trouble| drop(writeln!(std::io::stderr(), "onrecord: {trouble}"));
         Recorder::open_with(&Host::system(), config, Arc::new(say))
     }
 
@@ -127,7 +130,7 @@ impl Recorder {
             base,
             watch,
             current: ArcSwap::new(instance),
-            reborn: AtomicU32::new(0),
+            rebirth: Rebirth::default(),
         };
         Ok(Recorder { shared: Arc::new(shared) })
     }
@@ -135,12 +138,15 @@ impl Recorder {
     /// Puts an event on record; its id, at once. Never waits, but for [`Overflow::Block`](crate::Overflow::Block) and
     /// [`Durability::Disk`]. With [`Fail::Open`] an event that finds no room is lost and declared, and this is no error.
     pub fn record(&self, event: &Event) -> Result<Uuid, RecordFailed> {
-        let instance = self.instance()?;
+        let instance = match self.instance() {
+            Err(error) if self.shared.config.fail == Fail::Open => return self.not_even_numbered(event, &error),
+            instance => instance?,
+        };
         if instance.ending.closing.load(Ordering::Acquire) {
             return Err(RecordFailed::Closed);
         }
         let shared = &self.shared;
-        let (random, salt) = entropy::draw(&shared.host, instance.pid);
+        let (random, salt) = entropy::draw(&shared.host, instance.mark);
         let now_ns = shared.host.now_ns();
         let id = event.id.unwrap_or_else(|| {
             let unix_ms = u64::try_from(now_ns / 1_000_000).unwrap_or(0);
@@ -178,7 +184,7 @@ impl Recorder {
             Ok(segment) => {
                 instance.wake();
                 match (shared.config.durability, shared.config.fail) {
-                    (Durability::Disk, fail) => match segment.sync() {
+                    (Durability::Disk, fail) => match instance.log.sync(&segment) {
                         Ok(()) => Ok(id),
                         Err(error) => {
                             instance.tell(&Trouble::Spool { why: error.to_string() });
@@ -202,33 +208,44 @@ impl Recorder {
         if self.shared.config.fail == Fail::Closed { Err(RecordFailed::NotKept(reason.text())) } else { Ok(id) }
     }
 
+    /// A forked child has no instance yet: what is lost takes a number as soon as it has one.
+    fn not_even_numbered(&self, event: &Event, error: &RecordFailed) -> Result<Uuid, RecordFailed> {
+        event.check()?;
+        if !matches!(error, RecordFailed::Forked(InstanceError::Still)) {
+            instance::tell(&self.shared.watch, &Trouble::Lost { why: error.to_string() });
+        }
+        self.shared.rebirth.lost();
+        Ok(event.id.unwrap_or_else(|| self.shared.host.uuid_v7()))
+    }
+
     /// The instance of this process: after a fork the child's own.
     fn instance(&self) -> Result<Arc<Instance>, RecordFailed> {
-        let pid = std::process::id();
+        let mark = Mark::current();
         loop {
             let current = self.shared.current.load();
-            if current.pid == pid {
+            if current.mark == mark {
                 return Ok(Arc::clone(&current));
             }
-            // Of all threads of the child one makes it; the locks of the parent's may be held by threads that are not here.
-            let before = self.shared.reborn.load(Ordering::Acquire);
-            if before != pid
-                && self.shared.reborn.compare_exchange(before, pid, Ordering::AcqRel, Ordering::Acquire).is_ok()
-            {
-                let shared = &self.shared;
-                match begin(&shared.host, &shared.config, &shared.base, &shared.watch) {
-                    Ok(own) => {
-                        // The parent's is never dropped here: its files are the parent's.
-                        std::mem::forget(Arc::clone(&current));
-                        std::mem::forget(shared.current.swap(own));
-                    }
-                    Err(error) => {
-                        shared.reborn.store(0, Ordering::Release);
-                        return Err(RecordFailed::Forked(error));
-                    }
-                }
-            } else {
+            let shared = &self.shared;
+            if !shared.rebirth.begin(mark, shared.host.monotonic()).map_err(RecordFailed::Forked)? {
                 std::thread::yield_now();
+                continue;
+            }
+            match begin(&shared.host, &shared.config, &shared.base, &shared.watch) {
+                Ok(own) => {
+                    // What was recorded before it was there is declared like everything else that is lost.
+                    if let Some(count) = std::num::NonZeroU64::new(shared.rebirth.take_lost()) {
+                        let first = own.state.next_of(count.get());
+                        own.lose(Lost { first, last: first + (count.get() - 1), reason: Reason::Disk });
+                    }
+                    // The parent's is never dropped here: its files are the parent's.
+                    std::mem::forget(Arc::clone(&current));
+                    std::mem::forget(shared.current.swap(own));
+                }
+                Err(error) => {
+                    shared.rebirth.failed(shared.host.monotonic());
+                    return Err(RecordFailed::Forked(error));
+                }
             }
         }
     }
@@ -283,7 +300,7 @@ impl Recorder {
 impl Drop for Shared {
     fn drop(&mut self) {
         let instance = self.current.load_full();
-        if instance.pid == std::process::id() {
+        if instance.mark == Mark::current() {
             instance.ending.abandoned.store(true, Ordering::Release);
             instance.log.close();
             instance.wake_anyway();
@@ -314,8 +331,13 @@ fn wait(instance: &Instance, timeout: Duration, done: impl Fn(&Instance, Option<
 /// An instance with its sender, and a thread that goes on with what others have left.
 fn begin(host: &Host, config: &Config, base: &Url, watch: &Watch) -> Result<Arc<Instance>, InstanceError> {
     let sender_error = |error: &dyn std::fmt::Display| InstanceError::Sender(error.to_string());
-    host.create_dir_all(&config.spool, crate::segment::STEP)?;
+    process::watch_forks().map_err(InstanceError::Process)?;
+    host.create_dir_all_with_mode(&config.spool, crate::segment::STEP, 0o700)?;
     let instance = Arc::new(Instance::create(host, config, base.as_str(), watch)?);
+    if let Err(error) = adopter::start(&instance, config, base) {
+        let _ = instance.remove();
+        return Err(sender_error(&error));
+    }
     let (for_sender, config_of_sender, to) = (Arc::clone(&instance), config.clone(), base.clone());
     let thread = std::thread::Builder::new().name("onrecord-sender".to_owned()).spawn(move || {
         match Delivery::new(&config_of_sender, &to) {
@@ -323,8 +345,15 @@ fn begin(host: &Host, config: &Config, base: &Url, watch: &Watch) -> Result<Arc<
             Err(error) => for_sender.tell(&Trouble::Spool { why: format!("nothing can be sent: {error}") }),
         }
     });
-    let thread = thread.map_err(|error| sender_error(&error))?;
+    let thread = match thread {
+        Ok(thread) => thread,
+        Err(error) => {
+            instance.ending.abandoned.store(true, Ordering::Release);
+            // Nothing is in it; that this fails too changes nothing.
+            let _ = instance.remove();
+            return Err(sender_error(&error));
+        }
+    };
     let _ = instance.sender.set(thread.thread().clone());
-    adopter::start(&instance, config, base).map_err(|error| sender_error(&error))?;
     Ok(instance)
 }

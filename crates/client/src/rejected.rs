@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use host::{FileError, Host};
 
+use crate::tip::hex;
+
 /// Bytes of one file; what comes beyond is counted and declared, and not kept.
 const BYTES_MAX: u64 = 64 << 20;
 const STEP: &str = "rejected";
@@ -34,13 +36,18 @@ impl Rejected {
                 line[part.name()] = json;
             }
         }
+        self.put_line(&line)
+    }
+
+    /// What is no record: the reason, and its bytes in hexadecimal.
+    pub fn put_bytes(&self, seq: u64, why: &str, bytes: &[u8]) -> Result<(), FileError> {
+        self.put_line(&serde_json::json!({ "seq": seq, "why": why, "bytes": hex(bytes) }))
+    }
+
+    fn put_line(&self, line: &serde_json::Value) -> Result<(), FileError> {
         let line = line.to_string() + "\n";
         let file = match self.host.open_rw(&self.path, STEP) {
-            Err(error) if error.is_not_found() => {
-                let file = self.host.create_new(&self.path, STEP)?;
-                file.set_mode(0o600)?;
-                file
-            }
+            Err(error) if error.is_not_found() => self.host.create_new_with_mode(&self.path, STEP, 0o600)?,
             opened => opened?,
         };
         let at = file.len()?;

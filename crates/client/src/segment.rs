@@ -48,7 +48,14 @@ pub struct Segment {
     end: AtomicUsize,
     /// How many have asked for a sync, and how many of these one that is over has served.
     asked: AtomicU64,
-    synced: Mutex<u64>,
+    synced: Mutex<Synced>,
+}
+
+#[derive(Default)]
+struct Synced {
+    asked: u64,
+    /// One has failed: what it left in memory counts as clean then, and the next would promise what the disk does not have.
+    failed: bool,
 }
 
 /// A frame that was read.
@@ -93,6 +100,12 @@ pub enum SegmentError {
         /// The file.
         path: PathBuf,
     },
+    /// An fsync of it has failed: what of it is on the disk nobody can tell (T25).
+    #[error("{} could not be made durable, and whether it would outlive the machine is not known; look at its disk", path.display())]
+    NotDurable {
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 fn padded(len: usize) -> usize {
@@ -110,7 +123,7 @@ impl Segment {
     /// In a new file, whose space is reserved before it is mapped: a disk that is full is an error here, and never a
     /// signal later.
     pub fn create(host: &Host, path: &Path, id: [u8; 16], number: u64) -> Result<Segment, SegmentError> {
-        let file = host.create_new(path, STEP)?;
+        let file = host.create_new_with_mode(path, STEP, 0o600)?;
         let made = Segment::fill_and_map(file, path, id, number);
         if made.is_err() {
             // Whatever was reserved is given back; that this fails too changes nothing.
@@ -120,7 +133,6 @@ impl Segment {
     }
 
     fn fill_and_map(file: DurableFile, path: &Path, id: [u8; 16], number: u64) -> Result<Segment, SegmentError> {
-        file.set_mode(0o600)?;
         file.reserve(0, SEGMENT_BYTES as u64)?;
         file.write_at(0, &header(&id, number))?;
         Segment::map(file, path, id, number)
@@ -133,7 +145,7 @@ impl Segment {
     }
 
     fn new(map: MmapRaw, file: Option<DurableFile>, id: [u8; 16], number: u64) -> Segment {
-        let (asked, synced) = (AtomicU64::new(0), Mutex::new(0));
+        let (asked, synced) = (AtomicU64::new(0), Mutex::default());
         Segment {
             map,
             file,
@@ -182,10 +194,7 @@ impl Segment {
         let size = padded(payload.len());
         let start = self.tail.fetch_add(size, Ordering::Relaxed);
         if start.saturating_add(size) > SEGMENT_BYTES {
-            // Only the first that finds no room finds the end within the segment.
-            if start <= SEGMENT_BYTES {
-                self.end.store(start, Ordering::Release);
-            }
+            self.ends_at(start);
             return false;
         }
         let len = payload.len() as u32;
@@ -203,17 +212,32 @@ impl Segment {
         true
     }
 
+    /// Whoever asked for a place at `start` found no room. Only the first that finds none finds the end within the segment.
+    fn ends_at(&self, start: usize) {
+        if start <= SEGMENT_BYTES {
+            self.end.store(start, Ordering::Release);
+        }
+    }
+
     /// Makes what the caller has appended durable; nothing if it is in memory alone. One fsync serves all who asked before
-    /// it began.
-    pub fn sync(&self) -> Result<(), FileError> {
+    /// it began. After one that failed every other fails, and nothing more is appended here (T25).
+    pub fn sync(&self) -> Result<(), SegmentError> {
         let Some(file) = &self.file else { return Ok(()) };
         let mine = self.asked.fetch_add(1, Ordering::AcqRel) + 1;
         let mut synced = self.synced.lock();
-        if *synced < mine {
-            let all = self.asked.load(Ordering::Acquire);
-            file.sync_data()?;
-            *synced = all;
+        if synced.asked >= mine {
+            return Ok(());
         }
+        if synced.failed {
+            return Err(SegmentError::NotDurable { path: file.path().to_owned() });
+        }
+        let all = self.asked.load(Ordering::Acquire);
+        if let Err(error) = file.sync_data() {
+            synced.failed = true;
+            self.ends_at(self.tail.fetch_add(SEGMENT_BYTES + 1, Ordering::Relaxed));
+            return Err(error.into());
+        }
+        synced.asked = all;
         Ok(())
     }
 

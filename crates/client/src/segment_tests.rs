@@ -142,3 +142,22 @@ fn many_threads_append_without_a_lock() {
     }
     assert_eq!(found, taken);
 }
+
+/// T25: an fsync that failed may have marked as clean what it did not write. The next one must not pass for a promise.
+#[test]
+fn a_failed_fsync_is_not_made_good_by_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let faults = host::FaultTable::one("spool.fdatasync", 2, host::Fault::FailBefore(libc::EIO));
+    let host = Host::builder().faults(faults).build();
+    let segment = Segment::create(&host, &folder.path().join("segment"), [7; 16], 3).unwrap();
+    assert!(segment.append(1, b"one"));
+    segment.sync().unwrap();
+    assert!(segment.append(2, b"two"));
+    assert!(matches!(segment.sync(), Err(SegmentError::File(_))));
+    assert!(matches!(segment.sync(), Err(SegmentError::NotDurable { .. })));
+    // The queue goes on in another segment, and what is here is sent.
+    assert!(!segment.append(3, b"three"));
+    let Found::Frame(one) = segment.at(Segment::first()) else { panic!("no first frame") };
+    let Found::Frame(two) = segment.at(one.next) else { panic!("no second frame") };
+    assert_eq!((two.seq, segment.at(two.next)), (2, Found::End));
+}

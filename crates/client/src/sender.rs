@@ -30,6 +30,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 const PUT_PAUSE: Duration = Duration::from_secs(1);
 /// How long the sender sleeps at most where nothing wakes it.
 const IDLE_MAX: Duration = Duration::from_millis(500);
+/// The share of a batch's size by which the next may be larger.
+const GROWTH: usize = 16;
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Ids older than this are not sent as live ones: the window within which a server knows them is a week by default.
 const LIVE: Duration = Duration::from_secs(5 * 24 * 3600);
@@ -44,16 +46,20 @@ pub struct Sender {
     heartbeat_every: Duration,
     records_max: usize,
     bytes_max: usize,
-    /// As many as the last answer allows: less after one that was malformed.
+    /// As many as go at once: half after a batch that was too large, then slowly more.
     records_now: usize,
     segment: Option<Arc<Segment>>,
     offset: usize,
+    /// Up to there what is no record was told and put aside: a batch that is sent again comes by it again.
+    unfit_told: usize,
     settled: Settled,
     progress: Progress,
     /// `gap` records under way, and what they declare.
-    gaps: HashMap<Uuid, Lost>,
+    gaps: HashMap<Uuid, Own<Lost>>,
     /// Tips under way.
-    beats: HashMap<Uuid, Tip>,
+    beats: HashMap<Uuid, Own<Tip>>,
+    /// A number that was taken for a record of the recorder's own, for which there was no room then.
+    spare: Option<u64>,
     /// The queue had no room even for the recorder's own: not tried again before.
     put_after: Duration,
     beat_at: Duration,
@@ -67,7 +73,13 @@ pub struct Sender {
 enum Ended {
     Not,
     /// The record that ends it is in the queue.
-    Said,
+    Said(Uuid),
+}
+
+/// What a record of the recorder's own says, and its number.
+struct Own<T> {
+    seq: u64,
+    says: T,
 }
 
 /// A batch.
@@ -93,10 +105,12 @@ impl Sender {
             records_now: config.batch_records_max,
             segment: None,
             offset: Segment::first(),
+            unfit_told: 0,
             settled: Settled::at(progress.settled, progress.rolling),
             progress,
             gaps: HashMap::new(),
             beats: HashMap::new(),
+            spare: None,
             put_after: Duration::ZERO,
             beat_at: instance.host.monotonic() + config.heartbeat_every,
             ended: Ended::Not,
@@ -132,6 +146,7 @@ impl Sender {
         if settled && let Err(error) = self.instance.remove() {
             self.instance.tell(&Trouble::Spool { why: error.to_string() });
         }
+        self.instance.release();
         *self.instance.finished.lock() = Some(settled);
         self.instance.progress.notify_all();
         settled
@@ -148,12 +163,29 @@ impl Sender {
         let lost = self.instance.losses.lock().take();
         for lost in lost {
             self.declare(lost);
+            self.forget(lost);
         }
         let closing = self.instance.ending.closing.load(Ordering::Acquire);
         if !closing && self.instance.host.monotonic() >= self.beat_at {
             self.beat_at = self.instance.host.monotonic() + self.heartbeat_every;
             self.instance.clock.refresh();
-            self.say("heartbeat", Vec::new());
+            if self.say("heartbeat", Vec::new()).is_none() {
+                // Its number waits for the next, and what follows it with it.
+                self.beat_at = self.put_after;
+            }
+        }
+    }
+
+    /// What records of the recorder's own said is not said, if they are among what is lost.
+    fn forget(&mut self, lost: Lost) {
+        let is_lost = |seq: u64| (lost.first..=lost.last).contains(&seq);
+        for (_, gap) in self.gaps.extract_if(|_, gap| is_lost(gap.seq)) {
+            self.instance.losses.lock().add(gap.says);
+        }
+        for (id, _) in self.beats.extract_if(|_, beat| is_lost(beat.seq)) {
+            if self.ended == Ended::Said(id) {
+                self.ended = Ended::Not;
+            }
         }
     }
 
@@ -166,13 +198,13 @@ impl Sender {
             ("reason".to_owned(), Value::Text(lost.reason.text().to_owned())),
         ]);
         match self.put(Kind::Gap, |_| context) {
-            Some(id) => drop(self.gaps.insert(id, lost)),
+            Some((id, seq)) => drop(self.gaps.insert(id, Own { seq, says: lost })),
             None => self.instance.losses.lock().add(lost),
         }
     }
 
     /// Puts a `producer` record with a signed tip in the queue (T12, T31).
-    fn say(&mut self, event: &str, more: Vec<(String, Value)>) {
+    fn say(&mut self, event: &str, more: Vec<(String, Value)>) -> Option<Uuid> {
         let tip = Tip {
             first: self.progress.tip + 1,
             through: self.settled.through(),
@@ -184,15 +216,16 @@ impl Sender {
             let signing = Signing { producer: &instance.producer, instance: &instance.name, event, seq };
             Value::map(tip.context(&instance.key, &signing).into_iter().chain(more))
         });
-        if let Some(id) = said {
-            self.beats.insert(id, tip);
-        }
+        let (id, seq) = said?;
+        self.beats.insert(id, Own { seq, says: tip });
+        Some(id)
     }
 
-    /// Puts a record of the recorder's own in the queue. It has no number if the instance's are not known.
-    fn put(&mut self, kind: Kind, context: impl FnOnce(u64) -> Value) -> Option<Uuid> {
+    /// Puts a record of the recorder's own in the queue; its id and number. It has none if the instance's are not known.
+    fn put(&mut self, kind: Kind, context: impl FnOnce(u64) -> Value) -> Option<(Uuid, u64)> {
         let instance = Arc::clone(&self.instance);
-        let seq = if instance.numbered { instance.state.next() } else { 0 };
+        let spare = self.spare.take();
+        let seq = if instance.numbered { spare.unwrap_or_else(|| instance.state.next()) } else { 0 };
         let event = Event::of_kind(kind).with(Part::Context, context(seq));
         let producer = Producer {
             name: &instance.producer,
@@ -209,13 +242,10 @@ impl Sender {
         };
         let appended = event.encode(&added).ok().map(|bytes| instance.log.append(seq, &bytes, By::Recorder));
         match appended {
-            Some(Ok(_)) => Some(added.id),
+            Some(Ok(_)) => Some((added.id, seq)),
             _ => {
                 self.put_after = instance.host.monotonic() + PUT_PAUSE;
-                // Its number was given away; it is declared with what it was to declare.
-                if seq != 0 {
-                    instance.lose(Lost { first: seq, last: seq, reason: Reason::Full });
-                }
+                self.spare = (seq != 0).then_some(seq);
                 None
             }
         }
@@ -239,11 +269,9 @@ impl Sender {
         let import = self.instance.adopted_by.is_some() || self.is_old(&batch);
         match self.delivery.send(&self.instance.host, &batch.body, count, import) {
             Answer::Told(each) => self.told(batch, each),
-            Answer::Malformed(why) if count > 1 => {
-                self.records_now = count.div_ceil(2);
-                self.later(None, count, why);
-            }
-            Answer::Malformed(why) => self.told(batch, vec![Err(why)]),
+            Answer::TooLarge { .. } if count > 1 => self.records_now = count.div_ceil(2),
+            Answer::TooLarge { own: true, why } => self.told(batch, vec![Err(why)]),
+            Answer::TooLarge { own: false, why } => self.later(None, count, why),
             Answer::Later { after, why } => self.later(after, count, why),
         }
         true
@@ -255,11 +283,16 @@ impl Sender {
             let segment = match &self.segment {
                 Some(segment) => Arc::clone(segment),
                 None => {
-                    self.offset = Segment::first();
+                    (self.offset, self.unfit_told) = (Segment::first(), 0);
                     Arc::clone(self.segment.insert(self.instance.log.begin()?))
                 }
             };
             if segment.at(self.offset) == Found::End {
+                // After a power cut numbers whose records are gone must be known to be settled, else they are declared, and
+                // tips that were signed over them seem false (T31). Where this fails the queue must go on all the same.
+                if let Err(error) = self.instance.state.sync() {
+                    self.instance.tell(&Trouble::Spool { why: error.to_string() });
+                }
                 if !self.instance.log.done(&segment) {
                     return None;
                 }
@@ -292,12 +325,17 @@ impl Sender {
                     batch.records.push((frame.seq, record));
                 }
                 // No server would take it either.
-                Err(error) => {
-                    self.instance.tell(&Trouble::Spool { why: format!("record {} is lost: {error}", frame.seq) });
+                Err(error) if batch.next > self.unfit_told => {
+                    self.unfit_told = batch.next;
+                    let aside = self.rejected.put_bytes(frame.seq, &error.to_string(), frame.payload);
+                    let aside = aside.map_or_else(|error| error.to_string(), |()| self.rejected.path());
+                    let why = format!("record {} is lost: {error}; put aside: {aside}", frame.seq);
+                    self.instance.tell(&Trouble::Spool { why });
                     if frame.seq != 0 {
                         self.instance.lose(Lost { first: frame.seq, last: frame.seq, reason: Reason::Unfit });
                     }
                 }
+                Err(_) => {}
             }
         }
     }
@@ -310,7 +348,8 @@ impl Sender {
 
     /// What the server said of each record of a batch.
     fn told(&mut self, batch: Batch, each: Vec<Result<Receipt, String>>) {
-        (self.failures, self.records_now) = (0, self.records_max);
+        self.failures = 0;
+        self.records_now = self.records_max.min(self.records_now + self.records_now.div_ceil(GROWTH));
         self.offset = batch.next;
         for ((seq, record), told) in batch.records.into_iter().zip(each) {
             let Some(sent) = sent(&record) else { continue };
@@ -346,10 +385,12 @@ impl Sender {
         if seq != 0 {
             self.settled.acknowledged(seq, sent.content.0);
         }
-        if let Some(lost) = self.gaps.remove(&sent.id) {
-            self.settled.declared(lost);
+        if let Some(gap) = self.gaps.remove(&sent.id) {
+            self.settled.declared(gap.says);
         }
-        if let Some(tip) = self.beats.remove(&sent.id).filter(|tip| tip.through >= self.progress.tip) {
+        if let Some(tip) =
+            self.beats.remove(&sent.id).map(|beat| beat.says).filter(|tip| tip.through >= self.progress.tip)
+        {
             (self.progress.tip, self.progress.tip_rolling) = (tip.through, tip.rolling);
         }
     }
@@ -370,7 +411,7 @@ impl Sender {
             return;
         }
         // Another one would be refused as this one was: the hole stays undeclared, and that is said here.
-        for lost in self.gaps.remove(&id).into_iter().chain(own) {
+        for lost in self.gaps.remove(&id).map(|gap| gap.says).into_iter().chain(own) {
             self.instance.counts.undeclared.fetch_add(lost.count(), Ordering::Relaxed);
             self.instance.tell(&Trouble::Undeclared { first: lost.first, last: lost.last, why: why.to_owned() });
             self.settled.declared(lost);
@@ -399,21 +440,29 @@ impl Sender {
         if !instance.losses.lock().is_empty() || !self.gaps.is_empty() {
             return false;
         }
-        let all = !instance.numbered || self.settled.through() == instance.state.last();
-        if self.ended == Ended::Said {
+        let (through, last) = (self.settled.through(), instance.state.last());
+        // The record that ends it may have a number already.
+        let open = self.spare.filter(|seq| *seq == last).map_or(last, |seq| seq - 1);
+        let all = !instance.numbered || through == open;
+        if !all && let Some(seq) = self.spare.take_if(|seq| *seq != last) {
+            instance.lose(Lost { first: seq, last: seq, reason: Reason::Full });
+        }
+        if let Ended::Said(_) = self.ended {
             return all && self.beats.is_empty();
         }
         if all {
             let by = instance.adopted_by.as_ref();
             let by = by.map(|by| ("closed_by".to_owned(), Value::Text(by.clone())));
-            if instance.numbered {
-                self.say("stop", by.into_iter().collect());
+            let said = if instance.numbered {
+                self.say("stop", by.into_iter().collect())
             } else {
                 // The machine went down: what the instance gave away beyond what is known here, nobody can tell.
                 let tail = ("tail".to_owned(), Value::Text("unknown".to_owned()));
-                self.say("adopted", by.into_iter().chain([tail]).collect());
+                self.say("adopted", by.into_iter().chain([tail]).collect())
+            };
+            if let Some(id) = said {
+                self.ended = Ended::Said(id);
             }
-            self.ended = Ended::Said;
         }
         false
     }

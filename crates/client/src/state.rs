@@ -15,11 +15,12 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use host::{DurableFile, Host};
+use host::{DurableFile, FileError, Host};
 use memmap2::{MmapOptions, MmapRaw};
 
-use crate::segment::{STEP, SegmentError};
+use crate::segment::SegmentError;
 
+const STEP: &str = "state";
 const MAGIC: &[u8; 8] = b"onrecsta";
 const VERSION: u16 = 1;
 const BYTES: usize = 4096;
@@ -30,8 +31,7 @@ const SLOT: usize = 100;
 /// See the module.
 pub struct State {
     map: MmapRaw,
-    /// Keeps the file's lock, if it has one.
-    _file: DurableFile,
+    file: DurableFile,
 }
 
 /// What the sender keeps.
@@ -52,8 +52,7 @@ pub struct Progress {
 impl State {
     /// A new one.
     pub fn create(host: &Host, path: &Path) -> Result<State, SegmentError> {
-        let file = host.create_new(path, STEP)?;
-        file.set_mode(0o600)?;
+        let file = host.create_new_with_mode(path, STEP, 0o600)?;
         file.reserve(0, BYTES as u64)?;
         let mut head = [0; 16];
         head[..8].copy_from_slice(MAGIC);
@@ -78,7 +77,7 @@ impl State {
     fn map(file: DurableFile, path: &Path) -> Result<State, SegmentError> {
         let map = MmapOptions::new().len(BYTES).map_raw(std::os::fd::AsRawFd::as_raw_fd(&file));
         let map = map.map_err(|cause| SegmentError::Map { path: path.to_owned(), cause })?;
-        Ok(State { map, _file: file })
+        Ok(State { map, file })
     }
 
     fn given(&self) -> &AtomicU64 {
@@ -88,7 +87,12 @@ impl State {
 
     /// Gives the next number away, from 1.
     pub fn next(&self) -> u64 {
-        self.given().fetch_add(1, Ordering::Relaxed) + 1
+        self.next_of(1)
+    }
+
+    /// Gives so many away; the first of them.
+    pub fn next_of(&self, count: u64) -> u64 {
+        self.given().fetch_add(count, Ordering::Relaxed) + 1
     }
 
     /// The last number that was given away.
@@ -122,6 +126,11 @@ impl State {
         bytes[96..].copy_from_slice(&crc.to_le_bytes());
         // SAFETY: within the mapping; slots are the sender's alone.
         unsafe { self.map.as_mut_ptr().add(SLOTS[at]).copy_from_nonoverlapping(bytes.as_ptr(), SLOT) };
+    }
+
+    /// Makes it outlive the machine.
+    pub fn sync(&self) -> Result<(), FileError> {
+        self.file.sync_data()
     }
 
     fn slot(&self, at: usize) -> Option<(u64, Progress)> {

@@ -38,16 +38,19 @@ impl Host {
         self.open(path.as_ref(), step, Operation::Open, File::options().read(true))
     }
 
-    /// Creates a new file that only `mode` lets others into from its first moment on.
-    pub(crate) fn create_new_with_mode(
+    /// As [`Host::create_new`]; `mode` holds for the file from its first moment on.
+    ///
+    /// # Errors
+    /// As [`Host::create_new`].
+    pub fn create_new_with_mode(
         &self,
-        path: &Path,
+        path: impl AsRef<Path>,
         step: &'static str,
         mode: u32,
     ) -> Result<DurableFile, FileError> {
         let mut options = File::options();
         options.read(true).write(true).create_new(true).mode(mode);
-        self.open(path, step, Operation::Create, &options).map_err(already_exists)
+        self.open(path.as_ref(), step, Operation::Create, &options).map_err(already_exists)
     }
 
     #[allow(clippy::disallowed_methods, reason = "this is the one place where files of record are opened")]

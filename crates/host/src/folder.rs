@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::effect_log::Doing;
@@ -16,6 +17,19 @@ impl Host {
     /// # Errors
     /// [`FileError::Io`]; some of the folders may then have been made. May be tried again, unless it was an fsync.
     pub fn create_dir_all(&self, path: impl AsRef<Path>, step: &'static str) -> Result<(), FileError> {
+        self.create_dir_all_with_mode(path, step, 0o777)
+    }
+
+    /// As [`Host::create_dir_all`]; `mode`, less what the process masks, holds for each folder made, from its first moment on.
+    ///
+    /// # Errors
+    /// As [`Host::create_dir_all`].
+    pub fn create_dir_all_with_mode(
+        &self,
+        path: impl AsRef<Path>,
+        step: &'static str,
+        mode: u32,
+    ) -> Result<(), FileError> {
         let path = path.as_ref();
         let missing: Vec<&Path> = path.ancestors().take_while(|at| !is_here(at) && !at.is_dir()).collect();
         let lowest_there = path.ancestors().nth(missing.len()).unwrap_or(path);
@@ -28,15 +42,15 @@ impl Host {
             }
         }
         for folder in missing.into_iter().rev() {
-            self.make_dir(folder, step)?;
+            self.make_dir(folder, step, mode)?;
             self.sync_dir(parent(folder), step)?;
         }
         Ok(())
     }
 
     #[allow(clippy::disallowed_methods, reason = "this is the one place where folders of record are made")]
-    fn make_dir(&self, folder: &Path, step: &'static str) -> Result<(), FileError> {
-        let make = || self.logged(Doing::Create(folder), || std::fs::create_dir(folder));
+    fn make_dir(&self, folder: &Path, step: &'static str, mode: u32) -> Result<(), FileError> {
+        let make = || self.logged(Doing::Create(folder), || std::fs::DirBuilder::new().mode(mode).create(folder));
         self.call(step, Operation::MakeFolder, folder, || match make() {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
             result => result,

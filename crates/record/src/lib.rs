@@ -50,7 +50,7 @@ pub use error::{Fault, Path, RecordError, Segment};
 pub use field_ref::{FieldRef, FieldRefError};
 pub use json::{JsonParser, part_to_json, to_json, write_json_value};
 pub use kind::{Kind, Need};
-pub use limits::Limits;
+pub use limits::{Limits, NAME_BYTES_MAX, PROFILES_MAX};
 pub use part::{Part, Parts, Record};
 pub use stamp::{Stamp, StampError};
 pub use stored::{Body, Erased, ErasedPart, Stored, StoredError};

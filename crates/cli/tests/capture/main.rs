@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests make files as users do, and wait by the clock")]
 
 mod child;
+mod fault;
 mod place;
 mod story;
 mod trail_of;
