@@ -82,6 +82,12 @@ pub enum InvalidEvent {
         /// The section.
         section: &'static str,
     },
+    /// It has something else than named fields in a section of them.
+    #[error("the event cannot be recorded: {section} must be an object of named fields")]
+    NoObject {
+        /// The section.
+        section: &'static str,
+    },
     /// It is over a limit of records.
     #[error("the event cannot be recorded: {what} is {got}, and may be {max}; keep what is large by its digest")]
     Limit {
@@ -233,8 +239,12 @@ impl Event {
         self.check_names()?;
         let mut within = Within::default();
         Part::SECTIONS.into_iter().filter_map(|part| Some((part, self.section(part)?))).try_for_each(|(part, value)| {
-            // Inputs that are no map get one around them.
-            let wrapped = part == Part::Inputs && !matches!(value, Value::Map(_) | Value::Null);
+            // What an output is may be anything; inputs that are no map get one around them.
+            let is_map = matches!(value, Value::Map(_) | Value::Null);
+            if !is_map && !matches!(part, Part::Inputs | Part::Output) {
+                return Err(InvalidEvent::NoObject { section: part.name() });
+            }
+            let wrapped = part == Part::Inputs && !is_map;
             within.add_fields(usize::from(wrapped))?;
             within.check(value, 1 + usize::from(wrapped))
         })

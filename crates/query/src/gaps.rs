@@ -186,7 +186,7 @@ impl Gaps {
     pub const NOT_CHECKED: [&'static str; 3] = [
         "whether a producer recorded all that it decided: that takes a count from elsewhere (onrecord reconcile)",
         "producers of which nothing is here, and records behind the last one of an instance whose tail is unknown",
-        "that the records are from whom they name: what producers sign of their sequences is not checked here",
+        "that the records are from whom they name: tips that producers sign are not checked",
     ];
 
     /// What it comes to, in a word: `HOLES`, `DECLARED`, `NOTHING` or `NO HOLES`.

@@ -211,7 +211,7 @@ mod tests {
             ("dir = 'x'\n[login]\nscopes = 'groups'", "login.scopes: invalid type: string"),
             (
                 "dir = 'x'\n[login]\nissuer = 'http://id.example'\nclient_id = 'x'\nredirect_url = 'x'",
-                "login.issuer: \"http://id.example\" is not https://",
+                "login.issuer: the address is not https://",
             ),
             ("dir = 'x'\n[log]\nlevel = 'loud'", "log.level: unknown variant `loud`"),
             ("dir = 'x'\ndefault_trail = '../x'", "default_trail: \"../x\" is no name of a trail"),

@@ -207,6 +207,8 @@ fn problems(route: &Route) -> Vec<Kind> {
     match route.about.id {
         "proveRecord" => kinds.push(Kind::NotYet),
         "drawSample" => kinds.push(Kind::Contradicted),
+        // Where no identity provider is set up.
+        "logIn" | "loggedIn" | "logOut" => kinds.push(Kind::NotFound),
         _ => {}
     }
     let mut seen = Vec::new();

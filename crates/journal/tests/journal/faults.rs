@@ -24,7 +24,9 @@ struct Told {
 /// A life: two openings, groups of many sizes, rotations of both kinds, a release. Ends at the first error.
 fn live(host: &Host, folder: &Path, kind: Kind, mut tell: impl FnMut(&Told)) -> Result<(), String> {
     let mut told = Told::default();
-    let opened = open_with(host, folder, kind(host, folder)?, 0, 0).map_err(|error| error.to_string())?;
+    let options = kind(host, folder)?;
+    let keys = options.keys.clone();
+    let opened = open_with(host, folder, options, 0, 0).map_err(|error| error.to_string())?;
     let result = (|| {
         for count in [1, 3, 20, 10, 60] {
             told.acknowledged = append(&opened.journal, count)?.end;
@@ -50,7 +52,12 @@ fn live(host: &Host, folder: &Path, kind: Kind, mut tell: impl FnMut(&Told)) -> 
     let again = open_with(host, folder, options, told.settled, told.acknowledged).map_err(|error| error.to_string())?;
     told.acknowledged = append(&again.journal, 25)?.end;
     tell(&told);
-    again.journal.close().map_err(|error| error.to_string())
+    again.journal.close().map_err(|error| error.to_string())?;
+    // A key that could not be destroyed stops nothing, and is not forgotten.
+    match keys.map_or(0, |keys| keys.owed()) {
+        0 => Ok(()),
+        owed => Err(format!("{owed} keys are owed")),
+    }
 }
 
 /// Every acknowledged record is there, the journal goes on, and what it then acknowledges is there too.
