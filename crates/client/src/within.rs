@@ -7,10 +7,19 @@ use crate::event::InvalidEvent;
 /// What holds for the sections of one record.
 const LIMITS: Limits = Limits::DEFAULT;
 
+/// Fields of everything but what is in the sections, at most.
+const OTHER_FIELDS: usize = 64;
+
 /// Counts over the sections of one record.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Within {
     fields: usize,
+}
+
+impl Default for Within {
+    fn default() -> Self {
+        Self { fields: OTHER_FIELDS }
+    }
 }
 
 impl Within {
@@ -66,7 +75,8 @@ mod tests {
         Value::map((0..count).map(|n| (n.to_string(), Value::Null)))
     }
 
-    /// T29: what is accepted is a record, and what is not would have been none: in both directions, at each limit.
+    /// T29: what is accepted is a record, and what is not would have been none, at each limit; but of fields some are kept
+    /// for the envelope, whether or not it has them all.
     #[test]
     fn an_event_is_accepted_if_its_record_can_be_read() {
         let text = |len: usize| Value::map([("x".to_owned(), Value::Text("y".repeat(len)))]);
@@ -78,8 +88,8 @@ mod tests {
             [nested(15, true), nested(18, true)],
             [text(256 << 10), text((256 << 10) + 1)],
             [key(256), key(257)],
-            [fields(4095), fields(4097)],
-            [fields(4096), Value::Bytes(vec![0; (256 << 10) + 1])],
+            [fields(4_000), fields(4_097)],
+            [fields(4_096), Value::Bytes(vec![0; (256 << 10) + 1])],
         ];
         for value in cases.into_iter().flatten() {
             for part in [Part::Inputs, Part::Output, Part::Context] {
@@ -96,7 +106,9 @@ mod tests {
                 };
                 let read = CborParser::new(Limits::DEFAULT).parse(&event.encode(&added).unwrap());
                 let checked = event.check();
-                assert_eq!(checked.is_ok(), read.is_ok(), "{part:?}: {checked:?}, {:?}", read.err());
+                let many = matches!(checked, Err(InvalidEvent::Limit { what: "the number of fields", .. }));
+                let agree = checked.is_ok() == read.is_ok() || (many && read.is_ok());
+                assert!(agree, "{part:?}: {checked:?}, {:?}", read.err());
                 good += usize::from(read.is_ok());
             }
         }
