@@ -229,6 +229,8 @@ const EITHER: (Phase, &str) = (Phase::Settle, "key-store.");
 
 /// Visits at which the call finds nothing, which is an answer: a fault after it is not reached.
 const FINDS_NOTHING: &[(&str, u64)] = &[
+    // The log of the table has no checkpoint yet.
+    ("delta.open", 1),
     ("checkpoint.read", 1),
     ("checkpoint.read", 2),
     ("entries.open", 1),
@@ -239,6 +241,11 @@ const FINDS_NOTHING: &[(&str, u64)] = &[
     // Once more each time where the trail is encrypted: the keys of an erasure are swept, too.
     ("erasure.read", 3),
     ("erasure.read", 4),
+    // The trail is whole.
+    ("unfinished.read", 1),
+    ("unfinished.read", 2),
+    ("unfinished.read", 3),
+    ("unfinished.read", 4),
     // The file is there already.
     ("lock.create", 2),
     ("key-lock.create", 2),
