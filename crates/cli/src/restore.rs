@@ -41,7 +41,7 @@ pub struct Args {
 const AFTER: &str = "\
   onrecord restore /mnt/backup/trail --keys /mnt/vault/trail-keys --pin last.checkpoint -o ./trail
 
-To try a backup out, give the restored trail keys of its own: ONRECORD_KEYS=/tmp/drill-keys onrecord restore ...";
+To try a backup out, give the restored trail keys of its own: ONRECORD_KEYS=drill-keys onrecord restore ...";
 
 pub fn run(session: &Session, args: &Args) -> Outcome {
     let (backup_keys, pins) = (args.keys.clone().map(KeyFolder), verify::read_pins(&args.pins)?);

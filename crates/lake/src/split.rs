@@ -71,8 +71,8 @@ impl Split {
     }
 
     /// Their names.
-    pub(crate) fn columns<'l>(&self, layout: &'l Layout) -> impl Iterator<Item = &'l str> {
-        layout.columns.iter().zip(self.slots.clone()).filter(|(_, split)| *split).map(|(column, _)| &*column.name)
+    pub(crate) fn columns<'l>(&'l self, layout: &'l Layout) -> impl Iterator<Item = &'l str> {
+        layout.columns.iter().zip(&self.slots).filter(|(_, split)| **split).map(|(column, _)| &*column.name)
     }
 
     /// What the footer says of them.

@@ -1,6 +1,6 @@
 //! From the view's columns to a file's: what a predicate or a projection over the view is over the file at hand.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow_schema::{DataType, SchemaRef};
@@ -47,13 +47,15 @@ impl Faces {
     }
 
     /// What the column `name` of the view is over columns of `schema`.
-    pub(crate) fn over(&self, name: &str, schema: &SchemaRef) -> Result<Expr> {
+    ///
+    /// `split` are the columns of a file that do not have all of their field, if the file says which.
+    pub(crate) fn over(&self, name: &str, schema: &SchemaRef, split: Option<&BTreeSet<String>>) -> Result<Expr> {
         let Some(face) = self.by_name.get(name) else { return exec_err!("the view has no column {name:?}") };
         let bare = Face { mask: None, ..face.clone() };
         let whole = match &face.source {
             Source::Stamp(column) => self.column(column, &bare.data_type(), schema)?,
             Source::Received => self.received(&bare.data_type(), schema)?,
-            Source::Field(field, Shape::Typed(kind)) => self.field(field, *kind, schema)?,
+            Source::Field(field, Shape::Typed(kind)) => self.field(field, *kind, schema, split)?,
             // What is masked whole needs no masks inside.
             Source::Field(field, Shape::Json) if face.mask.is_some() => self.json(field, Vec::new(), schema)?,
             Source::Field(field, Shape::Json) => self.json(field, self.policy.masks_within(field), schema)?,
@@ -94,12 +96,18 @@ impl Faces {
 
     /// A field's values of one type: those of its column, where the file says that it has them all, or else with what the
     /// remainder has.
-    fn field(&self, field: &FieldRef, kind: ColumnType, schema: &SchemaRef) -> Result<Expr> {
+    fn field(
+        &self,
+        field: &FieldRef,
+        kind: ColumnType,
+        schema: &SchemaRef,
+        split: Option<&BTreeSet<String>>,
+    ) -> Result<Expr> {
         let named = field.dotted().and_then(|path| self.columns.of_path(&path, kind));
         let column = named.filter(|column| column_in(&column.name, schema).is_some());
         let rest = rest_name(field.part);
-        let is_whole = || column.is_some_and(|column| has_all(&column.name, schema));
-        if column_in(&rest, schema).is_none() || is_whole() {
+        let is_whole = column.zip(split).is_some_and(|(column, split)| !split.contains(&*column.name));
+        if column_in(&rest, schema).is_none() || is_whole {
             return match column {
                 None => null(&kind.data_type()),
                 Some(column) => self.column(&column.name, &kind.data_type(), schema),
@@ -166,12 +174,6 @@ fn column_in<'s>(name: &str, schema: &'s SchemaRef) -> Option<(usize, &'s DataTy
     schema.column_with_name(name).map(|(at, field)| (at, field.data_type()))
 }
 
-/// Whether the footer of the file says that a column has all that records have at its path, but for nulls.
-fn has_all(column: &str, schema: &SchemaRef) -> bool {
-    let split = schema.metadata().get(lake::SPLIT_ENTRY).and_then(|entry| lake::read_split(entry));
-    split.is_some_and(|split| !split.contains(column))
-}
-
 fn null(data_type: &DataType) -> Result<Expr> {
     Ok(Arc::new(Literal::new(ScalarValue::try_from(data_type)?)))
 }
@@ -189,11 +191,15 @@ pub(crate) struct Adapt(pub Arc<Faces>);
 struct ToFile {
     faces: Arc<Faces>,
     file: SchemaRef,
+    /// As the file's footer says.
+    split: Option<BTreeSet<String>>,
 }
 
 impl PhysicalExprAdapterFactory for Adapt {
     fn create(&self, _: SchemaRef, file: SchemaRef) -> Result<Arc<dyn PhysicalExprAdapter>> {
-        Ok(Arc::new(ToFile { faces: Arc::clone(&self.0), file }))
+        // Read once a file: a query may name hundreds of its columns.
+        let split = file.metadata().get(lake::SPLIT_ENTRY).and_then(|entry| lake::read_split(entry));
+        Ok(Arc::new(ToFile { faces: Arc::clone(&self.0), file, split }))
     }
 }
 
@@ -203,7 +209,7 @@ impl PhysicalExprAdapter for ToFile {
         expr.transform_down(|expr| match expr.downcast_ref::<Column>() {
             None => Ok(Transformed::no(expr)),
             Some(column) => {
-                let over = self.faces.over(column.name(), &self.file)?;
+                let over = self.faces.over(column.name(), &self.file, self.split.as_ref())?;
                 Ok(Transformed::new(over, true, datafusion::common::tree_node::TreeNodeRecursion::Jump))
             }
         })

@@ -249,7 +249,7 @@ impl Records {
         let columns = schema
             .fields()
             .iter()
-            .map(|field| faces.over(field.name(), &stored)?.evaluate(&self.hot)?.into_array(self.hot.num_rows()));
+            .map(|field| faces.over(field.name(), &stored, None)?.evaluate(&self.hot)?.into_array(self.hot.num_rows()));
         let columns = columns.collect::<Result<Vec<_>>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(self.hot.num_rows()));
         let batch = RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?;
