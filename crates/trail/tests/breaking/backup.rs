@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use host::{Fault, FaultLog, FaultTable, Faults, Host};
+use host::{Fault, FaultLog, FaultTable, Host};
 use parking_lot::Mutex;
 use record::{Kind, Part, Value};
 use trail::{
@@ -148,23 +148,6 @@ fn a_backup_is_brought_up_to_date() {
         found.iter().map(|file| file.strip_prefix(&place.backup).unwrap().to_owned()).collect();
     found.sort();
     assert_eq!(found, expected);
-}
-
-/// Runs something at the first visit of a point.
-struct Between {
-    point: &'static str,
-    act: Mutex<Option<Box<dyn FnOnce() + Send>>>,
-}
-
-impl Faults for Between {
-    fn at(&self, point: &str) -> Option<Fault> {
-        if point == self.point
-            && let Some(act) = self.act.lock().take()
-        {
-            act();
-        }
-        None
-    }
 }
 
 /// Between journal and keys the writer settles: the keys of the segments that were copied are gone.

@@ -201,23 +201,6 @@ fn tries_to_finish_an_erasure_make_no_keys() {
     writer.close().unwrap();
 }
 
-/// Runs something at the first visit of a point.
-struct Between {
-    point: &'static str,
-    act: Mutex<Option<Box<dyn FnOnce() + Send>>>,
-}
-
-impl Faults for Between {
-    fn at(&self, point: &str) -> Option<Fault> {
-        if point == self.point
-            && let Some(act) = self.act.lock().take()
-        {
-            act();
-        }
-        None
-    }
-}
-
 /// I14: between a segment that was read and its key that is looked for, the writer settles, and both are gone.
 #[test]
 fn a_segment_that_is_released_while_it_is_read_is_read_in_the_lake() {

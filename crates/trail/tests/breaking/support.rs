@@ -413,3 +413,20 @@ impl Dice {
         (word ^ (word >> 31)) % below
     }
 }
+
+/// Runs something at the first visit of a point.
+pub struct Between {
+    pub point: &'static str,
+    pub act: parking_lot::Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+impl host::Faults for Between {
+    fn at(&self, point: &str) -> Option<host::Fault> {
+        if point == self.point
+            && let Some(act) = self.act.lock().take()
+        {
+            act();
+        }
+        None
+    }
+}
